@@ -1,0 +1,17 @@
+# What a builder may choose. A part whose packages are missing switches itself off later, with a line that says so.
+option(SWITCHYARD_BUILD_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
+option(SWITCHYARD_BUILD_CLI "Build the switchyard command and its benchmarks" ${PROJECT_IS_TOP_LEVEL})
+option(SWITCHYARD_BUILD_EXAMPLES "Build the examples" ${PROJECT_IS_TOP_LEVEL})
+option(SWITCHYARD_WERROR "Treat warnings as errors" ${PROJECT_IS_TOP_LEVEL})
+option(SWITCHYARD_CUDA "Compile the device code (needs nvcc, no GPU)" OFF)
+option(BUILD_SHARED_LIBS "Build a shared library" OFF)
+set(SWITCHYARD_SANITIZE
+    ""
+    CACHE STRING "Sanitizers for everything, as -fsanitize takes them: address,undefined or thread")
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  message(STATUS "Build type: Release (CMAKE_BUILD_TYPE was not given)")
+  set(CMAKE_BUILD_TYPE
+      Release
+      CACHE STRING "Build type" FORCE)
+endif()

@@ -1,0 +1,38 @@
+# Language level, flags that all code of this project shares, and the faster tools (ccache, mold) where they exist.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+# A fused multiply-add rounds once where the contract rounds twice: results would depend on the compiler's mood.
+add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>)
+
+if(SWITCHYARD_SANITIZE)
+  add_compile_options(
+    $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${SWITCHYARD_SANITIZE}>
+    $<$<COMPILE_LANGUAGE:CXX>:-fno-sanitize-recover=all>
+    $<$<COMPILE_LANGUAGE:CXX>:-fno-omit-frame-pointer>)
+  add_link_options(-fsanitize=${SWITCHYARD_SANITIZE})
+endif()
+
+# Paths below the checkout are hashed relative to it, so that a second clone finds the first one's objects.
+find_program(SWITCHYARD_CCACHE ccache)
+if(SWITCHYARD_CCACHE AND PROJECT_IS_TOP_LEVEL)
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+      "${CMAKE_COMMAND}" -E env "CCACHE_BASEDIR=${PROJECT_SOURCE_DIR}" CCACHE_NOHASHDIR=1
+      "${SWITCHYARD_CCACHE}")
+elseif(PROJECT_IS_TOP_LEVEL)
+  message(STATUS "ccache: off, not found (rebuilds are slower)")
+endif()
+
+if(PROJECT_IS_TOP_LEVEL)
+  # GCC before 12.1 knows no -fuse-ld=mold, so finding the program is not enough.
+  include(CheckLinkerFlag)
+  check_linker_flag(CXX -fuse-ld=mold SWITCHYARD_LINKER_IS_MOLD)
+  if(SWITCHYARD_LINKER_IS_MOLD)
+    add_link_options(-fuse-ld=mold)
+  else()
+    message(STATUS "mold: off, not found or not known to this compiler (linking is slower)")
+  endif()
+endif()
