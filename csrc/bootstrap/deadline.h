@@ -1,0 +1,34 @@
+// The one notion of "too late" in a rendezvous.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+
+namespace switchyard::bootstrap {
+
+/// A moment after which waiting is over. Callers may ask for absurd limits (milliseconds::max()):
+/// clamped to a year, which cannot overflow the clock.
+class Deadline {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  explicit Deadline(std::chrono::milliseconds timeout)
+      : end_(Clock::now() + std::clamp(timeout,
+                                       std::chrono::milliseconds{0},
+                                       std::chrono::milliseconds{std::chrono::hours{24 * 365}})) {}
+
+  [[nodiscard]] Clock::time_point end() const { return end_; }
+  [[nodiscard]] bool passed() const { return Clock::now() >= end_; }
+
+  /// Time left for poll(2): rounded up, so that waking early never turns into spinning; never
+  /// negative.
+  [[nodiscard]] int poll_timeout_ms() const {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end_ - Clock::now()).count();
+    return static_cast<int>(std::clamp<decltype(left)>(left, 0, 1'000'000'000));
+  }
+
+ private:
+  Clock::time_point end_;
+};
+
+}  // namespace switchyard::bootstrap

@@ -1,0 +1,54 @@
+#include "csrc/memory/process_identity.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <sstream>
+#include <string>
+
+namespace switchyard::memory {
+
+std::optional<std::uint64_t> process_start_time(std::int64_t pid) {
+  std::ifstream file(fmt::format("/proc/{}/stat", pid));
+  const std::string line{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  // The second field is the program's name in parentheses and may itself hold spaces and
+  // parentheses.
+  const std::size_t name_end = line.rfind(')');
+  if (name_end == std::string::npos) {
+    return std::nullopt;
+  }
+  std::istringstream fields(line.substr(name_end + 1));
+  constexpr int kFieldsBetween =
+      19;  // state (field 3) up to itrealvalue (21); starttime is field 22
+  std::string skipped;
+  for (int i = 0; i < kFieldsBetween; ++i) {
+    fields >> skipped;
+  }
+  std::uint64_t start_time = 0;
+  if (!(fields >> start_time)) {
+    return std::nullopt;
+  }
+  return start_time;
+}
+
+ProcessIdentity this_process() {
+  ProcessIdentity identity;
+  identity.pid = ::getpid();
+  identity.start_time = process_start_time(identity.pid).value_or(0);
+  struct stat name_space {};
+  if (::stat("/proc/self/ns/pid", &name_space) == 0) {
+    identity.pid_namespace_ino = name_space.st_ino;
+  }
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string boot_id;
+  if (file >> boot_id) {
+    identity.boot_hash = std::hash<std::string>{}(boot_id);
+  }
+  return identity;
+}
+
+}  // namespace switchyard::memory

@@ -1,0 +1,76 @@
+// How the ranks of a group find each other before there is any shared memory: one collective, all_gather, over three
+// carriers. Rendezvous only; no token ever travels here.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace switchyard {
+
+/// Default limit of every rendezvous step.
+inline constexpr std::chrono::milliseconds kDefaultBootstrapTimeout{60'000};
+
+/// A collective channel among the ranks of one group. Not thread-safe: one thread per rank calls it.
+class Bootstrap {
+ public:
+  Bootstrap() = default;
+  Bootstrap(const Bootstrap&) = delete;
+  Bootstrap& operator=(const Bootstrap&) = delete;
+  virtual ~Bootstrap() = default;
+
+  [[nodiscard]] virtual int rank() const = 0;
+  [[nodiscard]] virtual int num_ranks() const = 0;
+
+  /// Gathers `mine` of every rank into `all`, in rank order.
+  /// Called by:  one thread of every rank, the same sequence of calls on each
+  /// Shapes:     mine [n] bytes, the same n on every rank (checked); all [num_ranks * n] bytes
+  /// Errors:     BootstrapError naming the rank that is missing, left, or sent another length
+  virtual void all_gather(std::span<const std::byte> mine, std::span<std::byte> all) = 0;
+
+  /// Returns when every rank has called it.
+  void barrier();
+};
+
+/// Where the TCP store listens and what proves membership.
+struct TcpBootstrapOptions {
+  int rank = -1;
+  int num_ranks = 0;
+  std::string host = "127.0.0.1";  ///< address of rank 0, as the others reach it
+  std::uint16_t port = 0;          ///< rank 0 listens here; 0 is refused except through `listener_fd`
+  /// Any bytes all ranks know and nobody else does (at least 8). Never sent: each side proves it by a keyed hash of
+  /// fresh random challenges before anything else from the connection is parsed.
+  std::string secret;
+  /// Rank 0 only: an already bound and listening socket to take over (the launcher picked a free port); -1 for none.
+  int listener_fd = -1;
+  std::chrono::milliseconds timeout = kDefaultBootstrapTimeout;
+};
+
+/// Connects to (rank 0: serves) the TCP store.
+/// Errors: InvalidArgument for a bad rank, size, port or secret; BootstrapError when the port is in use, the secret is
+///         wrong, two ranks claim one number, or a rank does not come within `timeout`.
+std::unique_ptr<Bootstrap> make_tcp_bootstrap(const TcpBootstrapOptions& options);
+
+/// The same, from torchrun's variables RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT; SWITCHYARD_PORT overrides the port
+/// (default MASTER_PORT + 1, since torchrun itself holds MASTER_PORT); SWITCHYARD_SECRET is required.
+/// Errors: InvalidArgument naming the variable that is missing or malformed, with its value.
+TcpBootstrapOptions tcp_options_from_env();
+
+/// Bootstraps for `num_ranks` ranks that are threads of this process; element i belongs to rank i.
+/// Errors: all_gather throws BootstrapError when a rank does not come within `timeout` or has been destroyed.
+std::vector<std::unique_ptr<Bootstrap>> make_in_process_bootstraps(
+    int num_ranks, std::chrono::milliseconds timeout = kDefaultBootstrapTimeout);
+
+/// The caller's own all-gather (MPI_Allgather, torch.distributed, ...): same contract as Bootstrap::all_gather.
+using AllGatherFn =
+    std::function<void(std::span<const std::byte> mine, std::span<std::byte> all)>;
+
+/// Errors: InvalidArgument for a bad rank or size or an empty function. What `all_gather` throws passes through.
+std::unique_ptr<Bootstrap> make_callback_bootstrap(int rank, int num_ranks, AllGatherFn all_gather);
+
+}  // namespace switchyard
