@@ -1,5 +1,5 @@
-// How a role names memory of another rank: every rank's heap is mapped at one base plus rank times one stride, so an
-// address tells its rank and an offset means the same place everywhere.
+// How a role names memory of another rank: every rank's heap is mapped at one base plus rank times
+// one stride, so an address tells its rank and an offset means the same place everywhere.
 #pragma once
 
 #include <cstddef>
@@ -9,8 +9,8 @@
 
 namespace switchyard::protocol {
 
-/// The symmetric heap of a scale-up domain as one rank sees it. Plain data, handed to kernels by value; owns nothing.
-/// Lifetime: as long as the memory::SymmetricHeap it came from.
+/// The symmetric heap of a scale-up domain as one rank sees it. Plain data, handed to kernels by
+/// value; owns nothing. Lifetime: as long as the memory::SymmetricHeap it came from.
 struct Peers {
   std::byte* base = nullptr;       ///< rank 0's heap
   std::uint64_t stride_bytes = 0;  ///< from one rank's heap to the next

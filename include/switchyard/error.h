@@ -1,5 +1,5 @@
-// Every exception that Switchyard throws. Each message says what was wrong, what was got, what was wanted and what to
-// do; the typed fields carry the same facts for programs.
+// Every exception that Switchyard throws. Each message says what was wrong, what was got, what was
+// wanted and what to do; the typed fields carry the same facts for programs.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,8 @@ namespace switchyard {
 
 enum class ErrorCode : std::uint8_t {
   kInvalidArgument,  ///< the caller's mistake in a value: shape, dtype, stride, alignment, index
-  kInvalidState,     ///< the caller's mistake in the order of calls: released handle, too many operations in flight
+  kInvalidState,     ///< the caller's mistake in the order of calls: released handle, too many
+                     ///< operations in flight
   kConfigMismatch,   ///< ranks disagree on the configuration or on the operation
   kHeapTooSmall,     ///< a symmetric heap cannot hold what the operation needs
   kBootstrap,        ///< rendezvous failed: port in use, wrong secret, a rank that never came
@@ -56,7 +57,10 @@ class ConfigMismatch : public Error {
 /// The heap of `rank()` cannot hold the operation. Nothing was sent; the group stays usable.
 class HeapTooSmall : public Error {
  public:
-  HeapTooSmall(int rank, std::uint64_t needed_bytes, std::uint64_t free_bytes, const std::string& message)
+  HeapTooSmall(int rank,
+               std::uint64_t needed_bytes,
+               std::uint64_t free_bytes,
+               const std::string& message)
       : Error(ErrorCode::kHeapTooSmall, message),
         rank_(rank),
         needed_bytes_(needed_bytes),
@@ -91,7 +95,8 @@ class SystemError : public Error {
 /// A peer process died; `rank()` names it. The group must be rebuilt without it.
 class PeerLost : public Error {
  public:
-  PeerLost(int rank, const std::string& message) : Error(ErrorCode::kPeerLost, message), rank_(rank) {}
+  PeerLost(int rank, const std::string& message)
+      : Error(ErrorCode::kPeerLost, message), rank_(rank) {}
   [[nodiscard]] int rank() const noexcept { return rank_; }
 
  private:
@@ -101,7 +106,8 @@ class PeerLost : public Error {
 /// No progress before the deadline; `rank()` is the peer that was waited for.
 class Timeout : public Error {
  public:
-  Timeout(int rank, const std::string& message) : Error(ErrorCode::kTimeout, message), rank_(rank) {}
+  Timeout(int rank, const std::string& message)
+      : Error(ErrorCode::kTimeout, message), rank_(rank) {}
   [[nodiscard]] int rank() const noexcept { return rank_; }
 
  private:

@@ -1,0 +1,208 @@
+// Announce of combine: tells every source rank where this rank's expert outputs lie, learns the
+// same from every peer, and keeps the rows in place until every reader is done. One per rank and
+// operation.
+#pragma once
+
+#include <cstdint>
+
+#include "csrc/protocol/combine_args.h"
+#include "csrc/protocol/mailbox.h"
+
+namespace switchyard::protocol {
+
+class CombineAnnounce {
+ public:
+  static constexpr RoleKind kKind = RoleKind::kCombineAnnounce;
+
+  SY_HOST_DEVICE explicit CombineAnnounce(const CombineArgs* args) : args_(args) {}
+
+  template <Warp W>
+  SY_HOST_DEVICE Progress step(W& warp) {
+    if (operation_failed(warp, args_->op)) {
+      return Progress::kDone;
+    }
+    switch (stage_) {
+      case Stage::kReserve:
+        return reserve(warp);
+      case Stage::kAwaitCopies:
+        return await_copies(warp);
+      case Stage::kPost:
+        return post(warp);
+      case Stage::kCollect:
+        return collect(warp);
+      case Stage::kAwaitReaders:
+        return await_readers(warp);
+      case Stage::kDone:
+        break;
+    }
+    return Progress::kDone;
+  }
+
+  SY_HOST_DEVICE const WaitPoint& wait() const { return wait_; }
+
+ private:
+  enum class Stage : std::uint8_t { kReserve, kAwaitCopies, kPost, kCollect, kAwaitReaders, kDone };
+
+  SY_HOST_DEVICE int num_ranks() const { return args_->op.peers.num_ranks; }
+
+  SY_HOST_DEVICE Progress enter(Stage stage) {
+    stage_ = stage;
+    return Progress::kAdvanced;
+  }
+
+  /// Room for the sums, where the caller gave none; and for rows outside the heap and per-row
+  /// weights, which peers must be able to read.
+  template <Warp W>
+  SY_HOST_DEVICE Progress reserve(W& warp) {
+    const std::uint64_t copy_in_bytes = args_->experts.copy_in.region_bytes();
+    if (!reserve_region(warp, args_->output.region_bytes, args_->output.region) ||
+        !reserve_region(warp, copy_in_bytes, args_->experts.copy_in_region)) {
+      return enter(Stage::kPost);
+    }
+    if (!args_->copies_in()) {
+      return enter(Stage::kPost);
+    }
+    warp.store_release(&args_->op.flags->reserved, 1);  // pairs with CombineCopyIn::await_region
+    return enter(Stage::kAwaitCopies);
+  }
+
+  /// True when there is nothing to reserve or it was reserved.
+  template <Warp W>
+  SY_HOST_DEVICE bool reserve_region(W& warp, std::uint64_t bytes, std::uint64_t* region) {
+    if (bytes == 0) {
+      return true;
+    }
+    *region = warp.allocate(bytes);
+    if (*region == kNoRegion) {
+      refusal_ = {FailureKind::kHeapTooSmall, args_->op.peers.rank, bytes, warp.largest_free()};
+    }
+    return *region != kNoRegion;
+  }
+
+  template <Warp W>
+  SY_HOST_DEVICE Progress await_copies(W& warp) {
+    const auto wanted = static_cast<Word>(args_->op.num_channels);
+    const Word copied = warp.load_acquire(&args_->op.flags->copied);  // pairs with CombineCopyIn
+    if (copied != wanted) {
+      wait_ = {WaitKind::kLocalRole, -1, 0, wanted, copied};
+      return Progress::kBlocked;
+    }
+    return enter(Stage::kPost);
+  }
+
+  template <Warp W>
+  SY_HOST_DEVICE Progress post(W& warp) {
+    const ExpertOutputs& experts = args_->experts;
+    const CopyInLayout& layout = experts.copy_in;
+    const bool refused = refusal_.kind != FailureKind::kNone;
+    const std::uint64_t region = args_->copies_in() && !refused ? *experts.copy_in_region : 0;
+    const std::uint64_t in_place = experts.heap_offset == kNoRegion ? 0 : experts.heap_offset;
+    const std::uint64_t rows_at = layout.row_bytes == 0 ? in_place : region;
+    const std::uint64_t weights_at =
+        layout.num_weights == 0 ? 0 : region + layout.row_weights_offset();
+    const std::uint64_t topk_weights_at =
+        layout.num_entries == 0 ? 0 : region + layout.row_topk_weights_offset();
+    for (int peer = 0; peer < num_ranks(); ++peer) {
+      Word* mailbox = args_->op.hello_at(peer);
+      const auto word = [&](std::uint64_t offset) {
+        return make_word(args_->op.epoch, static_cast<std::uint32_t>(offset / kRowUnit));
+      };
+      warp.store_relaxed(mailbox + kRowWeightsAtWord, word(weights_at));
+      warp.store_relaxed(mailbox + kRowTopkWeightsAtWord, word(topk_weights_at));
+      post_head(warp, mailbox, args_->op, refusal_);
+      // A release, since behind it lie rows that the caller or the copy-in wrote. Pairs with
+      // collect().
+      warp.store_release(mailbox + kRowsAtWord, word(rows_at));
+    }
+    return enter(Stage::kCollect);
+  }
+
+  template <Warp W>
+  SY_HOST_DEVICE Progress collect(W& warp) {
+    const int peer = collector_.peer();
+    const Word* mailbox = args_->op.hello_from(peer);
+    const auto take = [&](std::uint32_t index, std::uint32_t value) {
+      take_word(peer, index, value * kRowUnit);
+    };
+    if (!collector_.read(warp, args_->op, mailbox, kNumAnnounceWords, take)) {
+      wait_ = collector_.wait_point(WaitKind::kAnnounce, args_->op);
+      return Progress::kBlocked;
+    }
+    // Pairs with post(): the rows behind the offsets are visible to whoever acquires flags->placed
+    // after this.
+    (void)warp.load_acquire(mailbox + kRowsAtWord);
+    check_offsets(peer);
+    collector_.next_peer();
+    if (collector_.peer() < num_ranks()) {
+      return Progress::kAdvanced;
+    }
+    if (collector_.failed()) {
+      fail_operation(warp, args_->op, collector_.failure());
+      return Progress::kDone;
+    }
+    warp.store_release(&args_->op.flags->placed,
+                       1);  // pairs with CombineAccumulate::await_placement
+    return enter(Stage::kAwaitReaders);
+  }
+
+  SY_HOST_DEVICE void take_word(int peer, std::uint32_t index, std::uint64_t offset) {
+    if (index == kRowsAtWord) {
+      args_->contributions.rows_at[peer] = offset;
+    } else if (index == kRowWeightsAtWord) {
+      args_->contributions.row_weights_at[peer] = offset;
+    } else {
+      args_->contributions.row_topk_weights_at[peer] = offset;
+    }
+  }
+
+  /// Rows will be read where the announcement says: they must lie within the peer's heap.
+  SY_HOST_DEVICE void check_offsets(int peer) {
+    if (collector_.failed()) {
+      return;
+    }
+    const Contributions& from = args_->contributions;
+    const auto rows = static_cast<std::uint64_t>(from.rows_of_rank[peer]);
+    const std::uint64_t limit = args_->op.peers.stride_bytes;
+    const std::uint64_t weight_bytes = rows * sizeof(float);
+    const bool sound =
+        (rows == 0 || from.rows_at[peer] + rows * args_->problem.row_bytes <= limit) &&
+        from.row_weights_at[peer] + weight_bytes <= limit &&
+        from.row_topk_weights_at[peer] + weight_bytes * args_->problem.num_entries <= limit;
+    if (!sound) {
+      collector_.note({FailureKind::kCorrupt, peer, from.rows_at[peer], rows});
+    }
+  }
+
+  /// The caller may reuse the expert outputs when every rank that reads them has said that it is
+  /// done.
+  template <Warp W>
+  SY_HOST_DEVICE Progress await_readers(W& warp) {
+    for (; reader_ < num_ranks(); ++reader_) {
+      if (args_->experts.rows_from[reader_] == 0) {
+        continue;
+      }
+      for (; reader_channel_ < args_->op.num_channels; ++reader_channel_) {
+        const Word wanted = make_word(args_->op.epoch, 1);
+        // Pairs with CombineAccumulate::publish: its reads of our rows are complete.
+        const Word seen = warp.load_acquire(args_->op.progress_from(reader_, reader_channel_));
+        if (seen != wanted) {
+          wait_ = {WaitKind::kConsumers, reader_, 0, wanted, seen};
+          return Progress::kBlocked;
+        }
+      }
+      reader_channel_ = 0;
+    }
+    stage_ = Stage::kDone;
+    return Progress::kDone;
+  }
+
+  const CombineArgs* args_;
+  Stage stage_ = Stage::kReserve;
+  MailboxCollector collector_;
+  std::int32_t reader_ = 0;
+  std::int32_t reader_channel_ = 0;
+  Failure refusal_;
+  WaitPoint wait_;
+};
+
+}  // namespace switchyard::protocol

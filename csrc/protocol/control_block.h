@@ -1,0 +1,165 @@
+// The memory map of the first bytes of every rank's heap: what peers write to tell this rank
+// something. Payload never lies here. Each mailbox word is one 64-bit store that carries its tag
+// (epoch or sequence) and 32 bits of content, so that arrival and content are one event, and
+// nothing is ever cleared: a word with another tag is simply not there yet.
+//
+//   | bell | error record | descriptors [slots] | per slot and source: hello, answer, permit,
+//   progress [channels] |
+//
+// Slots: operation `epoch` uses slot epoch mod num_slots. num_slots is twice the operations in
+// flight, which is what makes reuse safe (docs/protocol.md, "Why a slot is free").
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "csrc/protocol/host_device.h"
+#include "csrc/protocol/packet.h"
+
+namespace switchyard::protocol {
+
+using Word = std::uint64_t;
+
+SY_HOST_DEVICE constexpr Word make_word(std::uint32_t tag, std::uint32_t value) {
+  return (Word{tag} << 32U) | value;
+}
+SY_HOST_DEVICE constexpr std::uint32_t word_tag(Word word) {
+  return static_cast<std::uint32_t>(word >> 32U);
+}
+SY_HOST_DEVICE constexpr std::uint32_t word_value(Word word) {
+  return static_cast<std::uint32_t>(word);
+}
+
+/// Heap offsets travel in units that fit 32 bits.
+inline constexpr std::uint64_t kRegionUnit = kBlockAlignment;  ///< regions: 16 TiB of heap
+inline constexpr std::uint64_t kRowUnit = kPartAlignment;  ///< rows of a combine: 64 GiB of heap
+
+/// Whether a rank takes part in an operation that every rank has issued.
+enum class Status : std::uint32_t {
+  kAccepted = 0,
+  kHeapTooSmall = 1,
+  kOutputTooSmall = 2,  ///< the caller's own output memory
+};
+
+/// First words of a hello and of an answer.
+enum HeadWord : std::uint32_t {
+  kSignatureWord = 0,  ///< hash of the operation's description: all ranks must agree
+  kStatusWord = 1,
+  kNeededWord = 2,  ///< when refused: what was needed, in kRegionUnit or rows
+  kFreeWord = 3,    ///< when refused: what there was, in the same unit
+  kNumHeadWords = 4,
+};
+
+/// After the head: dispatch hello (source to destination).
+enum CountWord : std::uint32_t {
+  kRowsWord = kNumHeadWords,
+  kFirstCountWord,  ///< tokens for each local expert of the destination follow
+};
+
+/// After the head: combine hello (holder of expert outputs to the ranks that sum them). Offsets in
+/// kRowUnit.
+enum AnnounceWord : std::uint32_t {
+  kRowsAtWord = kNumHeadWords,
+  kRowWeightsAtWord,
+  kRowTopkWeightsAtWord,
+  kNumAnnounceWords,
+};
+
+/// After the head: answer (destination to source).
+enum AnswerWord : std::uint32_t {
+  kRegionWord = kNumHeadWords,  ///< in kRegionUnit
+  kNumRowsWord,
+  kFirstBaseWord,  ///< rank-major: one base row; expert-major: one per local expert
+};
+
+/// Permit (destination to source): leave to write a padded region. Tagged with the epoch of this
+/// dispatch, or, for the next pair, of the padded dispatch before, at whose end the destination
+/// offered a region for whichever comes next.
+enum PermitWord : std::uint32_t {
+  kPermitSignatureWord = 0,  ///< hash of the landing's shape
+  kPermitRegionWord,         ///< in kRegionUnit
+  kNextSignatureWord,
+  kNextRegionWord,
+  kNumPermitWords,
+};
+
+/// Where a waiting rank sleeps and who failed.
+struct Bell {
+  std::uint32_t rings;     ///< futex word: grows with every ring
+  std::uint32_t sleeping;  ///< set by a waiter before its last look, cleared by whoever rings
+};
+
+/// The first fault of the group, pushed to every rank by the role that met it.
+struct ErrorRecord {
+  Word state;  ///< 0 none, 1 being written, 2 readable
+  std::int32_t reporter;
+  std::int32_t peer;
+  std::uint32_t cause;  ///< runtime's ErrorCode
+  std::uint32_t role;
+  std::int32_t channel;
+  std::uint32_t wait;
+  Word expected;
+  Word seen;
+  Word epoch;
+};
+
+/// What a rank is about to do, kept readable so that a peer that disagrees can say in which field.
+struct OperationDescriptor {
+  Word epoch;
+  std::uint32_t fields[14];
+};
+
+/// Offsets of everything above. Same on every rank: computed from agreed configuration only.
+struct ControlLayout {
+  std::uint32_t num_ranks = 1;
+  std::uint32_t num_slots = 2;
+  std::uint32_t num_channels = 1;
+  std::uint32_t max_experts_per_rank = 1;
+
+  static constexpr std::uint64_t kLine = 64;
+
+  SY_HOST_DEVICE constexpr std::uint64_t bell() const { return 0; }
+  SY_HOST_DEVICE constexpr std::uint64_t error_record() const { return 2 * kLine; }
+  SY_HOST_DEVICE constexpr std::uint64_t descriptor(std::uint32_t slot) const {
+    return error_record() + round_up(sizeof(ErrorRecord), kLine) + slot * kLine;
+  }
+  SY_HOST_DEVICE constexpr std::uint64_t hello(std::uint32_t slot, int source) const {
+    return slot_begin(slot) + static_cast<std::uint64_t>(source) * per_source_bytes();
+  }
+  SY_HOST_DEVICE constexpr std::uint64_t answer(std::uint32_t slot, int source) const {
+    return hello(slot, source) + hello_bytes();
+  }
+  SY_HOST_DEVICE constexpr std::uint64_t progress(std::uint32_t slot,
+                                                  int source,
+                                                  int channel) const {
+    return permit(slot, source) + kLine + static_cast<std::uint64_t>(channel) * sizeof(Word);
+  }
+  SY_HOST_DEVICE constexpr std::uint64_t permit(std::uint32_t slot, int source) const {
+    return answer(slot, source) + answer_bytes();
+  }
+  SY_HOST_DEVICE constexpr std::uint64_t block_bytes() const {
+    return round_up(slot_begin(num_slots), kBlockAlignment);
+  }
+
+ private:
+  SY_HOST_DEVICE constexpr std::uint64_t hello_bytes() const {
+    const std::uint64_t counts = kFirstCountWord + max_experts_per_rank;
+    const std::uint64_t words =
+        counts < kNumAnnounceWords ? std::uint64_t{kNumAnnounceWords} : counts;
+    return round_up(words * sizeof(Word), kLine);
+  }
+  SY_HOST_DEVICE constexpr std::uint64_t answer_bytes() const {
+    return round_up((kFirstBaseWord + max_experts_per_rank) * sizeof(Word), kLine);
+  }
+  SY_HOST_DEVICE constexpr std::uint64_t per_source_bytes() const {
+    return hello_bytes() + answer_bytes() + kLine + round_up(num_channels * sizeof(Word), kLine);
+  }
+  SY_HOST_DEVICE constexpr std::uint64_t slot_begin(std::uint32_t slot) const {
+    return descriptor(num_slots) + slot * num_ranks * per_source_bytes();
+  }
+};
+static_assert(sizeof(OperationDescriptor) == ControlLayout::kLine);
+static_assert(sizeof(Bell) <= ControlLayout::kLine);
+static_assert(kNumPermitWords * sizeof(Word) <= ControlLayout::kLine);
+
+}  // namespace switchyard::protocol

@@ -1,0 +1,113 @@
+// Everything the roles of one dispatch on one rank work on: problem, input, routing, placement,
+// landing, output.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "csrc/protocol/operation.h"
+#include "csrc/protocol/packet.h"
+#include "csrc/protocol/row_math.h"
+#include "switchyard/layout.h"
+
+namespace switchyard::protocol {
+
+/// Agreed by all ranks (except num_tokens).
+struct DispatchProblem {
+  std::int32_t num_tokens = 0;
+  std::int32_t topk = 0;
+  std::int32_t num_experts = 0;
+  std::int32_t experts_per_rank = 0;
+  std::int32_t max_tokens = 0;  ///< padded: places per (expert, source)
+  std::int32_t expert_alignment = 1;
+  std::uint32_t hidden = 0;  ///< elements, for quantisation
+  Layout layout = Layout::kRankMajor;
+  ScaleFormat quantize = ScaleFormat::kNone;
+  ExpertCopies expert_copies = ExpertCopies::kBySender;
+  CopyHint copy_hint = CopyHint::kStream;
+  bool zero_padding = false;
+  bool counted_before = false;  ///< a handle is given: counts and bases are known
+  bool weighted = false;
+  PacketLayout packet;
+
+  SY_HOST_DEVICE bool row_per_expert() const { return layout != Layout::kRankMajor; }
+  /// Entries of a (source rank) row of base tables: one, or one per local expert.
+  SY_HOST_DEVICE std::int32_t bases_per_rank() const {
+    return row_per_expert() ? experts_per_rank : 1;
+  }
+};
+
+/// This rank's tokens. Units: strides in bytes.
+struct DispatchInput {
+  const std::byte* x = nullptr;
+  std::uint64_t x_stride = 0;
+  const std::byte* scales = nullptr;  ///< null: none, or made by quantisation
+  std::uint64_t scales_stride = 0;
+  std::uint32_t scales_words = 0;  ///< meaningful 32-bit words of a row's scales
+};
+
+/// The route (routing::Route) as plain pointers; entries [num_tokens][topk].
+struct DispatchRouting {
+  const std::int32_t* expert = nullptr;
+  const std::uint8_t* opener = nullptr;
+  const std::int32_t* ordinal = nullptr;
+  const float* weight = nullptr;                    ///< null: not weighted
+  const std::int32_t* rows_per_rank = nullptr;      ///< [num_ranks]
+  const std::int32_t* tokens_per_expert = nullptr;  ///< [num_experts]
+  bool has_duplicates = false;
+};
+
+/// Where this rank's rows go. Written by the count exchange before flags->placed.
+struct DispatchPlacement {
+  std::uint64_t* region_of_rank = nullptr;  ///< [num_ranks] heap offset
+  std::int32_t* rows_of_rank = nullptr;     ///< [num_ranks] rows of that region
+  std::int32_t* base = nullptr;             ///< [num_ranks][bases_per_rank] this rank's first rows
+};
+
+/// What this rank gets. Written by the count exchange before flags->counted.
+struct DispatchLanding {
+  std::int32_t* rows_from = nullptr;       ///< [num_ranks]
+  std::int32_t* counts_from = nullptr;     ///< [num_ranks][experts_per_rank]
+  std::int32_t* base_from = nullptr;       ///< [num_ranks][bases_per_rank]
+  std::int64_t* expert_offsets = nullptr;  ///< [experts_per_rank + 1]; not for rank-major
+  std::int64_t* num_rows = nullptr;
+  std::uint64_t* region = nullptr;  ///< heap offset, kNoRegion until there is one
+};
+
+/// The caller's memory for the rows; null: views of the heap. Units: strides in bytes.
+struct DispatchOutput {
+  std::byte* x = nullptr;
+  std::uint64_t x_stride = 0;
+  std::byte* scales = nullptr;
+  std::uint64_t scales_stride = 0;
+  std::int64_t capacity_rows = 0;  ///< the smaller of the two tensors
+};
+
+struct PaddedArgs {
+  std::uint32_t signature = 0;       ///< hash of the landing's shape
+  std::uint32_t previous_epoch = 0;  ///< padded dispatch before this one, 0 for none
+  /// Region that this rank offered at the end of that one; kNoRegion: none that fits.
+  std::uint64_t offered_region = ~std::uint64_t{0};
+};
+
+struct DispatchArgs {
+  OperationArgs op;
+  DispatchProblem problem;
+  DispatchInput input;
+  DispatchRouting routing;
+  DispatchPlacement placement;
+  DispatchLanding landing;
+  DispatchOutput output;
+  PaddedArgs padded;
+  std::int32_t chunk_tokens = 16;
+
+  /// Rows of a padded region.
+  SY_HOST_DEVICE std::int64_t padded_rows() const {
+    return std::int64_t{problem.experts_per_rank} * op.peers.num_ranks * problem.max_tokens;
+  }
+  SY_HOST_DEVICE LandingLayout landing_of(std::int64_t num_rows) const {
+    return {problem.packet, static_cast<std::uint64_t>(num_rows)};
+  }
+};
+
+}  // namespace switchyard::protocol

@@ -1,0 +1,131 @@
+// The object that moves tokens: one per rank, created together by all ranks of a group. It owns the
+// rank's symmetric heap and its worker threads.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <string>
+
+#include "switchyard/combine.h"
+#include "switchyard/config.h"
+#include "switchyard/dispatch.h"
+#include "switchyard/group.h"
+
+namespace switchyard {
+
+namespace runtime {
+class Operation;
+}  // namespace runtime
+
+/// An operation under way. Move-only. Destroying one that was not finished waits for it (errors are
+/// dropped).
+template <class Result>
+class Pending {
+ public:
+  Pending(Pending&&) noexcept = default;
+  Pending& operator=(Pending&&) noexcept;
+  Pending(const Pending&) = delete;
+  Pending& operator=(const Pending&) = delete;
+  ~Pending();
+
+  /// True when finish() would not wait.
+  [[nodiscard]] bool ready() const;
+
+  /// Waits for the operation and takes its result; the calling thread helps with the work.
+  /// Called by: one thread, once
+  /// Errors:    InvalidState when called twice; HeapTooSmall and ConfigMismatch (the group stays
+  /// usable); PeerLost and
+  ///            Timeout, each naming rank, peer, role and step (the buffer must be rebuilt)
+  Result finish();
+
+ private:
+  friend class runtime::BufferState;
+  Pending(std::shared_ptr<runtime::BufferState> buffer,
+          std::shared_ptr<runtime::Operation> operation)
+      : buffer_(std::move(buffer)), operation_(std::move(operation)) {}
+
+  std::shared_ptr<runtime::BufferState> buffer_;
+  std::shared_ptr<runtime::Operation> operation_;
+};
+
+using PendingDispatch = Pending<DispatchResult>;
+using PendingCombine = Pending<CombineResult>;
+
+/// Memory of the heap that the caller fills, so that peers read it in place. Move-only; owns its
+/// region.
+class HeapTensor {
+ public:
+  HeapTensor() = default;
+  HeapTensor(HeapTensor&& other) noexcept;
+  HeapTensor& operator=(HeapTensor&& other) noexcept;
+  HeapTensor(const HeapTensor&) = delete;
+  HeapTensor& operator=(const HeapTensor&) = delete;
+  ~HeapTensor();
+
+  /// Errors: InvalidState after release() or on a default-constructed tensor
+  [[nodiscard]] TensorView view() const;
+  void release();
+
+ private:
+  friend class runtime::BufferState;
+  HeapTensor(std::shared_ptr<runtime::BufferState> buffer,
+             std::uint64_t offset,
+             const TensorView& view)
+      : buffer_(std::move(buffer)), offset_(offset), view_(view) {}
+
+  std::shared_ptr<runtime::BufferState> buffer_;
+  std::uint64_t offset_ = 0;
+  TensorView view_;
+};
+
+/// What a rank's memory holds now. Units: bytes
+struct MemoryUse {
+  std::uint64_t heap_bytes = 0;       ///< size of the heap
+  std::uint64_t control_bytes = 0;    ///< of it, counters and mailboxes
+  std::uint64_t used_bytes = 0;       ///< of it, regions in use now
+  std::uint64_t peak_used_bytes = 0;  ///< highest used_bytes so far
+};
+
+/// Move-only. Calls on one Buffer come from one thread at a time; different ranks' buffers are
+/// independent. All ranks issue the same sequence of operations (as with any collective).
+class Buffer {
+ public:
+  /// Collective over the group.
+  /// Errors: InvalidArgument for a field out of range; ConfigMismatch naming rank, field, got and
+  /// wanted when ranks
+  ///         disagree; SystemError when memory or /dev/shm is full; InvalidArgument when the group
+  ///         has several nodes (this build has no scale-out transport)
+  Buffer(Group& group, const Config& config);
+  Buffer(Buffer&&) noexcept;
+  Buffer& operator=(Buffer&&) noexcept;
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  ~Buffer();
+
+  /// Starts a dispatch; x, scales and out_* must stay valid and unchanged until it is finished
+  /// (top-k tensors are read before this returns). Errors: InvalidArgument naming the field, got
+  /// and wanted, or InvalidState (too many in flight, foreign handle), both
+  ///         before anything is sent: the call may be repeated with better arguments
+  PendingDispatch issue(const DispatchRequest& request);
+  /// issue and finish, without waking a background thread when one worker is enough.
+  DispatchResult dispatch(const DispatchRequest& request);
+
+  /// Starts a combine; x, biases, row tensors and out must stay valid and unchanged until it is
+  /// finished.
+  PendingCombine issue(const CombineRequest& request);
+  CombineResult combine(const CombineRequest& request);
+
+  /// Memory in the heap for expert outputs. Errors: HeapTooSmall
+  HeapTensor allocate(DType dtype, std::initializer_list<std::int64_t> shape);
+
+  [[nodiscard]] const Config& config() const;  ///< with every automatic field resolved
+  [[nodiscard]] MemoryUse memory_use() const;
+  /// One line for people: ranks, heap, workers, instruction set.
+  [[nodiscard]] std::string describe() const;
+
+ private:
+  std::shared_ptr<runtime::BufferState> state_;
+};
+
+}  // namespace switchyard

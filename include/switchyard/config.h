@@ -1,0 +1,68 @@
+// How a Buffer is set up: sizes, workers, limits. A plain struct that prints itself; every field
+// says its unit, its range and what goes wrong at the ends.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "switchyard/layout.h"
+
+namespace switchyard {
+
+enum class HeapKind : std::uint8_t {
+  kAuto,          ///< kInProcess when all ranks share one process, else kSharedMemory
+  kInProcess,     ///< ranks are threads of one process
+  kSharedMemory,  ///< ranks are processes of one machine
+};
+
+struct Config {
+  /// Bytes of this rank's symmetric heap: landed rows, expert outputs in place, control block.
+  /// Agreed by all ranks. Too small: HeapTooSmall names the missing bytes before a row moves. Too
+  /// large: memory taken from /dev/shm at once.
+  std::uint64_t heap_bytes = std::uint64_t{256} << 20U;
+
+  HeapKind heap_kind = HeapKind::kAuto;
+
+  /// Reserved huge pages when enough are free, else transparent ones where the system allows them.
+  bool use_huge_pages = true;
+
+  /// Background threads of this rank; 1..64, 0 picks the cores available divided by the ranks on
+  /// this machine. Too few: the link idles. More than cores: they take turns. May differ between
+  /// ranks.
+  int num_workers = 0;
+
+  /// Independent shares of each operation; 1..kMaxChannels, 0 takes the largest num_workers of any
+  /// rank (at most kMaxChannels). Agreed by all ranks. Fewer than num_workers: workers idle.
+  int num_channels = 0;
+
+  /// Operations issued and not yet finished, per rank; 1..16. Agreed by all ranks. The control
+  /// block grows with it.
+  int max_in_flight = 4;
+
+  /// Largest num_experts of any operation; 1..65536. Agreed by all ranks. The control block grows
+  /// with it.
+  int max_experts = 1024;
+
+  /// Tokens a role moves before it lets others run; 1..4096. Small: more polling. Large: others
+  /// wait longer. measured: deepseek-v3-train, 4 ranks on 2 cores: 4 to 64 are equal within noise.
+  int chunk_tokens = 16;
+
+  ExpertCopies expert_copies = ExpertCopies::kBySender;
+
+  /// Longest wait without progress for a peer before Timeout; 1 ms or more. Short: a busy machine
+  /// looks like a fault.
+  std::chrono::milliseconds timeout{30'000};
+
+  /// Polls without progress before a worker yields, then sleeps; 0..1'000'000, -1 picks by whether
+  /// the ranks of this machine outnumber its cores. Large on a busy machine: the waiting steal time
+  /// from the working.
+  int spin_polls = -1;
+
+  /// One field a line, "name = value".
+  [[nodiscard]] std::string to_string() const;
+};
+
+inline constexpr int kMaxChannels = 64;
+
+}  // namespace switchyard
