@@ -23,11 +23,10 @@ class AlignedBuffer {
   void reserve(std::size_t size);
 
  private:
-  struct Unmap {
-    std::size_t mapped_bytes = 0;
+  struct Free {
     void operator()(std::byte* data) const noexcept;
   };
-  std::unique_ptr<std::byte, Unmap> data_;
+  std::unique_ptr<std::byte, Free> data_;
   std::size_t size_ = 0;
 };
 

@@ -4,7 +4,9 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "benchmarks/common/routing_source.h"
@@ -33,8 +35,13 @@ struct Contribution {
 class Reference {
  public:
   /// `all` holds the routing of every rank, in rank order; ranks may have different numbers of
-  /// tokens.
-  Reference(const Workload& workload, int rank, std::span<const RankRouting> all);
+  /// tokens. It is shared, not copied: it grows with ranks x tokens.
+  Reference(const Workload& workload,
+            int rank,
+            std::shared_ptr<const std::vector<RankRouting>> all);
+  Reference(const Workload& workload, int rank, std::vector<RankRouting> all)
+      : Reference(
+            workload, rank, std::make_shared<const std::vector<RankRouting>>(std::move(all))) {}
 
   [[nodiscard]] const Workload& workload() const { return workload_; }
   [[nodiscard]] int rank() const { return rank_; }
@@ -52,7 +59,7 @@ class Reference {
   }
   [[nodiscard]] std::span<const std::int64_t> expert_offsets() const { return expert_offsets_; }
   /// The routing of every rank, as it was given.
-  [[nodiscard]] std::span<const RankRouting> all_routing() const { return all_; }
+  [[nodiscard]] std::span<const RankRouting> all_routing() const { return *all_; }
 
   // As a source.
   [[nodiscard]] std::span<const std::int32_t> row_of_entry() const { return row_of_entry_; }
@@ -76,7 +83,7 @@ class Reference {
   int rank_ = 0;
   int num_tokens_ = 0;
   std::int64_t num_landed_ = 0;
-  std::vector<RankRouting> all_;
+  std::shared_ptr<const std::vector<RankRouting>> all_;
   std::vector<LandedRow> rows_;
   std::vector<std::int32_t> rows_from_rank_;
   std::vector<std::int32_t> rows_per_expert_;

@@ -40,8 +40,8 @@ class DispatchRoof {
  private:
   struct Row {
     const std::byte* src;
-    std::uint32_t first_dst;
-    std::uint32_t num_dsts;
+    std::size_t first_dst;
+    int num_dsts;
   };
   std::size_t row_bytes_ = 0;
   std::vector<Row> rows_;

@@ -57,7 +57,7 @@ class Verifier {
   /// Checks all that `views` gives. Padding rows must be zero when the workload asks for it, else
   /// they are not looked at.
   [[nodiscard]] VerifyReport check_dispatch(const DispatchViews& views) const;
-  /// The same, with every tensor and count that the library promises required to be there.
+  /// The same, and everything that the library promises must be given.
   [[nodiscard]] VerifyReport check_dispatch(const DispatchResult& result) const;
 
   /// Checks the sums of expert outputs written by fill_expert_rows on all ranks, weighted as
@@ -67,6 +67,8 @@ class Verifier {
   [[nodiscard]] VerifyReport check_combine(const CombineResult& result) const;
 
  private:
+  [[nodiscard]] VerifyReport check_complete_dispatch(const DispatchViews& views) const;
+
   std::shared_ptr<const Reference> reference_;
 };
 
@@ -80,16 +82,16 @@ class GuardedRows {
   /// `num_rows` rows of `hidden` elements; row starts are 64-byte aligned when row bytes allow.
   GuardedRows(DType dtype, std::int64_t num_rows, int hidden);
 
-  [[nodiscard]] TensorView view() const;
+  [[nodiscard]] TensorView view() const { return view_; }
   void poison_all();
   /// Checks that both guards, and the rows from `first_unused_row` on, still hold the pattern.
   [[nodiscard]] VerifyReport check_untouched(std::int64_t first_unused_row) const;
 
  private:
+  std::size_t row_bytes_;
+  std::size_t guard_bytes_;  // before and after the rows: one row, rounded up to a cache line
   AlignedBuffer memory_;
-  DType dtype_;
-  std::int64_t num_rows_;
-  int hidden_;
+  TensorView view_;
 };
 
 }  // namespace switchyard::bench

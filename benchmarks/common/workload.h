@@ -81,7 +81,7 @@ Layout parse_layout(std::string_view name);                 // rank-major | expe
 Quantize parse_quantize(std::string_view name);             // none | fp8-fp32 | fp8-ue8m0
 protocol::ScaleFormat parse_scales(std::string_view name);  // none | fp32 | ue8m0
 std::string_view row_dtype_name(DType dtype);
-std::string_view layout_name(Layout layout);
+using switchyard::layout_name;
 std::string_view quantize_name(Quantize quantize);
 std::string_view scales_name(protocol::ScaleFormat format);
 

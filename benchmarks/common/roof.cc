@@ -1,0 +1,109 @@
+#include "benchmarks/common/roof.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "benchmarks/common/fold_rows.h"
+#include "csrc/targets/host/row_ops.h"
+#include "switchyard/error.h"
+
+namespace switchyard::bench {
+
+namespace {
+
+template <class Pointer>
+void check_bases(std::string_view name,
+                 const Reference& reference,
+                 std::span<Pointer const> bases) {
+  if (bases.size() != static_cast<std::size_t>(reference.workload().num_ranks)) {
+    throw InvalidArgument(fmt::format("roof: {}: got {} addresses, wanted one for each of {} ranks",
+                                      name,
+                                      bases.size(),
+                                      reference.workload().num_ranks));
+  }
+}
+
+}  // namespace
+
+DispatchRoof::DispatchRoof(const Reference& reference,
+                           const ConstTensorView& x,
+                           std::span<std::byte* const> landed)
+    : row_bytes_(reference.workload().landed_row_bytes()) {
+  check_bases("landed", reference, landed);
+  const std::byte* src = static_cast<const std::byte*>(x.data);
+  for (int token = 0; token < reference.num_tokens(); ++token) {
+    const auto contributions = reference.contributions(token);
+    if (!contributions.empty()) {  // a token without experts is not read either
+      rows_.push_back({src, dsts_.size(), static_cast<int>(contributions.size())});
+    }
+    for (const Contribution& row : contributions) {
+      dsts_.push_back(landed[static_cast<std::size_t>(row.rank)] +
+                      static_cast<std::size_t>(row.row) * row_bytes_);
+    }
+    src += x.row_stride_bytes();
+  }
+}
+
+void DispatchRoof::run(RoofCopy copy) const {
+  for (const Row& row : rows_) {
+    std::byte* const* dsts = dsts_.data() + row.first_dst;
+    if (copy == RoofCopy::kStreaming) {
+      host::copy_row(dsts, row.num_dsts, row.src, row_bytes_, protocol::CopyHint::kStream);
+      continue;
+    }
+    for (int i = 0; i < row.num_dsts; ++i) {
+      std::memcpy(dsts[i], row.src, row_bytes_);
+    }
+  }
+  host::stream_fence();
+}
+
+std::int64_t DispatchRoof::bytes_written() const {
+  return static_cast<std::int64_t>(dsts_.size() * row_bytes_);
+}
+
+CombineRoof::CombineRoof(const Reference& reference,
+                         std::span<const std::byte* const> outputs,
+                         const TensorView& out)
+    : row_bytes_(reference.workload().combine_row_bytes()),
+      out_(static_cast<std::byte*>(out.data)),
+      out_stride_(out.row_stride_bytes()),
+      scratch_(row_bytes_) {
+  check_bases("outputs", reference, outputs);
+  first_src_.push_back(0);
+  for (int token = 0; token < reference.num_tokens(); ++token) {
+    for (const Contribution& row : reference.contributions(token)) {
+      srcs_.push_back(outputs[static_cast<std::size_t>(row.rank)] +
+                      static_cast<std::size_t>(row.row) * row_bytes_);
+    }
+    first_src_.push_back(srcs_.size());
+  }
+}
+
+void CombineRoof::run(RoofCopy copy) {
+  for (std::size_t token = 0; token + 1 < first_src_.size(); ++token) {
+    std::byte* dst = out_ + token * out_stride_;
+    const std::byte* const* srcs = srcs_.data() + first_src_[token];
+    const std::size_t num_srcs = first_src_[token + 1] - first_src_[token];
+    if (copy == RoofCopy::kStreaming) {
+      fold_rows(dst, srcs, num_srcs, row_bytes_);
+      continue;
+    }
+    for (std::size_t i = 0; i < num_srcs; ++i) {
+      std::memcpy(scratch_.data(), srcs[i], row_bytes_);
+    }
+    std::memcpy(dst, scratch_.data(), row_bytes_);
+  }
+  host::stream_fence();
+}
+
+std::int64_t CombineRoof::bytes_read() const {
+  return static_cast<std::int64_t>(srcs_.size() * row_bytes_);
+}
+
+std::int64_t CombineRoof::bytes_written() const {
+  return static_cast<std::int64_t>((first_src_.size() - 1) * row_bytes_);
+}
+
+}  // namespace switchyard::bench
