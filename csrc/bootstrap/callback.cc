@@ -23,7 +23,9 @@ class CallbackBootstrap final : public Bootstrap {
     std::vector<std::uint64_t> bytes_of_rank(static_cast<std::size_t>(num_ranks_));
     all_gather_(std::as_bytes(std::span(&bytes, 1)),
                 std::as_writable_bytes(std::span(bytes_of_rank)));
-    bootstrap::check_equal_lengths(bytes_of_rank);
+    if (const auto problem = bootstrap::length_problem(bytes_of_rank); !problem.empty()) {
+      throw BootstrapError(problem);
+    }
     if (!mine.empty()) {
       all_gather_(mine, all);
     }

@@ -12,11 +12,11 @@ class Deadline {
  public:
   using Clock = std::chrono::steady_clock;
 
-  explicit Deadline(std::chrono::milliseconds timeout)
-      : end_(Clock::now() + std::clamp(timeout,
-                                       std::chrono::milliseconds{0},
-                                       std::chrono::milliseconds{std::chrono::hours{24 * 365}})) {}
+  /// Ends `timeout` and then `grace` from now.
+  explicit Deadline(std::chrono::milliseconds timeout, std::chrono::milliseconds grace = {})
+      : end_(Clock::now() + grace + std::clamp(timeout, kShortest, kLongest)) {}
 
+  [[nodiscard]] bool operator<(const Deadline& other) const { return end_ < other.end_; }
   [[nodiscard]] Clock::time_point end() const { return end_; }
   [[nodiscard]] bool passed() const { return Clock::now() >= end_; }
 
@@ -28,6 +28,9 @@ class Deadline {
   }
 
  private:
+  static constexpr std::chrono::milliseconds kShortest{0};
+  static constexpr std::chrono::milliseconds kLongest{std::chrono::hours{24 * 365}};
+
   Clock::time_point end_;
 };
 

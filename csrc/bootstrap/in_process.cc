@@ -1,9 +1,6 @@
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
-#include <optional>
 #include <utility>
 
 #include "csrc/bootstrap/contract.h"
@@ -41,16 +38,15 @@ class MeetingPoint {
     bool left = false;
   };
 
-  /// Lowest rank that has not entered `round` and satisfies `predicate`.
-  template <class Predicate>
-  [[nodiscard]] std::optional<std::size_t> missing_from(std::uint64_t round,
-                                                        Predicate predicate) const {
+  /// The ranks that have not entered `round`.
+  [[nodiscard]] std::vector<int> missing_from(std::uint64_t round) const {
+    std::vector<int> missing;
     for (std::size_t rank = 0; rank < members_.size(); ++rank) {
-      if (members_[rank].num_entered <= round && predicate(members_[rank])) {
-        return rank;
+      if (members_[rank].num_entered <= round) {
+        missing.push_back(static_cast<int>(rank));
       }
     }
-    return std::nullopt;
+    return missing;
   }
 
   /// The first failure ends the group: whoever gave up is a round behind, so later rounds would
@@ -63,7 +59,7 @@ class MeetingPoint {
     throw BootstrapError(failure_);
   }
 
-  void collect(std::uint64_t round, std::span<std::byte> all) const;
+  void collect(std::uint64_t round, std::span<std::byte> all);
 
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -77,8 +73,6 @@ void MeetingPoint::exchange(int rank,
                             std::span<std::byte> all,
                             std::chrono::milliseconds timeout) {
   const bootstrap::Deadline deadline(timeout);
-  const auto anybody = [](const Member&) { return true; };
-  const auto has_left = [](const Member& member) { return member.left; };
   std::unique_lock lock(mutex_);
   if (!failure_.empty()) {
     throw BootstrapError(failure_);
@@ -87,36 +81,33 @@ void MeetingPoint::exchange(int rank,
   self.slots[round % 2].assign(mine.begin(), mine.end());
   self.num_entered = round + 1;
   changed_.notify_all();
-  while (missing_from(round, anybody)) {
+  for (auto missing = missing_from(round); !missing.empty(); missing = missing_from(round)) {
     if (!failure_.empty()) {
       throw BootstrapError(failure_);
     }
-    if (const auto gone = missing_from(round, has_left)) {
-      fail(
-          fmt::format("all_gather: rank {} has left the group (its bootstrap was destroyed); build "
-                      "a new group without it",
-                      *gone));
+    const auto gone = std::find_if(missing.begin(), missing.end(), [this](int other) {
+      return members_[static_cast<std::size_t>(other)].left;
+    });
+    if (gone != missing.end()) {
+      fail(bootstrap::left_message(*gone));
     }
-    if (changed_.wait_until(lock, deadline.end()) == std::cv_status::timeout) {
-      if (const auto late = missing_from(round, anybody)) {
-        fail(
-            fmt::format("all_gather: rank {} did not come within {} ms; check that every rank runs "
-                        "and makes the same collective calls",
-                        *late,
-                        timeout.count()));
-      }
+    if (deadline.passed()) {
+      fail(bootstrap::late_message(missing, timeout));
     }
+    changed_.wait_until(lock, deadline.end());
   }
   collect(round, all);
 }
 
-void MeetingPoint::collect(std::uint64_t round, std::span<std::byte> all) const {
+void MeetingPoint::collect(std::uint64_t round, std::span<std::byte> all) {
   std::vector<std::uint64_t> bytes_of_rank;
   bytes_of_rank.reserve(members_.size());
   for (const Member& member : members_) {
     bytes_of_rank.push_back(member.slots[round % 2].size());
   }
-  bootstrap::check_equal_lengths(bytes_of_rank);
+  if (const auto problem = bootstrap::length_problem(bytes_of_rank); !problem.empty()) {
+    fail(problem);
+  }
   auto out = all.begin();
   for (const Member& member : members_) {
     out = std::copy(member.slots[round % 2].begin(), member.slots[round % 2].end(), out);

@@ -26,7 +26,9 @@ class UniqueFd {
 
   [[nodiscard]] int get() const { return fd_; }
   [[nodiscard]] bool valid() const { return fd_ >= 0; }
-  void reset() { const UniqueFd closing(std::exchange(fd_, -1)); }
+  /// Gives the descriptor to the caller, who closes it.
+  [[nodiscard]] int release() { return std::exchange(fd_, -1); }
+  void reset() { const UniqueFd closing(release()); }
 
  private:
   int fd_ = -1;

@@ -1,4 +1,5 @@
-// Places regions inside one heap: first fit over offsets, merging neighbours on release. It never touches the memory.
+// Places regions inside one heap: first fit over offsets, merging neighbours on release. It never
+// touches the memory.
 #pragma once
 
 #include <cstdint>
@@ -17,10 +18,12 @@ class Arena {
   /// Manages [begin, end); both multiples of kRegionAlignment.
   Arena(std::uint64_t begin, std::uint64_t end);
 
-  /// Offset of a free region of at least `bytes` (0 bytes takes the smallest region), or nothing when no hole fits.
+  /// Offset of a free region of at least `bytes` (0 bytes takes the smallest region), or nothing
+  /// when no hole fits.
   std::optional<std::uint64_t> allocate(std::uint64_t bytes);
 
-  /// Gives back what allocate returned. A foreign or repeated offset is a broken invariant (ErrorCode::kInternal).
+  /// Gives back what allocate returned. A foreign or repeated offset is a broken invariant
+  /// (ErrorCode::kInternal).
   void release(std::uint64_t offset);
 
   [[nodiscard]] std::uint64_t largest_free_bytes() const;

@@ -1,5 +1,6 @@
-// The memory that the ranks of one scale-up domain share: one heap per rank, each mapped by all, at one base plus rank
-// times one stride. Threads of one process share anonymous memory; processes share POSIX shared memory.
+// The memory that the ranks of one scale-up domain share: one heap per rank, each mapped by all, at
+// one base plus rank times one stride. Threads of one process share anonymous memory; processes
+// share POSIX shared memory.
 #pragma once
 
 #include <cstddef>
@@ -18,13 +19,15 @@ using switchyard::HeapKind;
 struct HeapOptions {
   std::uint64_t heap_bytes = 0;  ///< of each rank; rounded up to the page size in use
   HeapKind kind = HeapKind::kAuto;
-  bool use_huge_pages = true;    ///< reserved huge pages when enough are free, transparent ones otherwise
+  /// Reserved huge pages when enough are free for all ranks, transparent ones otherwise.
+  bool use_huge_pages = true;
 };
 
-/// Owns this rank's mapping of all heaps. Collective: every rank of the bootstrap constructs one at the same time.
-/// Fresh heaps read as zero.
-/// Errors: SystemError when memory or /dev/shm is full (says bytes wanted, bytes free, and how to get more);
-///         ConfigMismatch when ranks ask for different sizes; BootstrapError when a rank does not come
+/// Owns this rank's mapping of all heaps. Collective: every rank of the bootstrap constructs one at
+/// the same time. Fresh heaps read as zero.
+/// Errors: SystemError when memory or /dev/shm is full (says bytes wanted, bytes free, and how to
+///         get more); ConfigMismatch when ranks ask for different sizes; BootstrapError when a rank
+///         does not come; InvalidArgument when the kind does not fit where the ranks run
 class SymmetricHeap {
  public:
   static std::unique_ptr<SymmetricHeap> create(Bootstrap& bootstrap, const HeapOptions& options);

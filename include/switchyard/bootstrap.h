@@ -16,8 +16,7 @@ namespace switchyard {
 /// Default limit of every rendezvous step.
 inline constexpr std::chrono::milliseconds kDefaultBootstrapTimeout{60'000};
 
-/// A collective channel among the ranks of one group. Not thread-safe: one thread per rank calls
-/// it.
+/// A collective channel among the ranks of one group. One thread per rank calls it.
 class Bootstrap {
  public:
   Bootstrap() = default;
@@ -31,7 +30,8 @@ class Bootstrap {
   /// Gathers `mine` of every rank into `all`, in rank order.
   /// Called by:  one thread of every rank, the same sequence of calls on each
   /// Shapes:     mine [n] bytes, the same n on every rank (checked); all [num_ranks * n] bytes
-  /// Errors:     BootstrapError naming the rank that is missing, left, or sent another length
+  /// Errors:     BootstrapError naming the rank that is missing, left, or sent another length.
+  ///             Every rank gets it, and it ends the group: later calls throw it again.
   virtual void all_gather(std::span<const std::byte> mine, std::span<std::byte> all) = 0;
 
   /// Returns when every rank has called it.
@@ -47,32 +47,31 @@ struct TcpBootstrapOptions {
   /// Any bytes all ranks know and nobody else does (at least 8). Never sent: each side proves it by
   /// a keyed hash of fresh random challenges before anything else from the connection is parsed.
   std::string secret;
-  /// Rank 0 only: an already bound and listening socket to take over (the launcher picked a free
-  /// port); -1 for none.
+  /// Rank 0 only: an already bound and listening socket (the launcher picked a free port), which
+  /// the bootstrap takes over and closes; -1 for none.
   int listener_fd = -1;
   std::chrono::milliseconds timeout = kDefaultBootstrapTimeout;
 };
 
 /// Connects to (rank 0: serves) the TCP store.
 /// Errors: InvalidArgument for a bad rank, size, port or secret; BootstrapError when the port is in
-/// use, the secret is
-///         wrong, two ranks claim one number, or a rank does not come within `timeout`.
+///         use, the secret is wrong, two ranks claim one number, or a rank does not come within
+///         `timeout`. Strangers at the port, and ranks with a wrong secret, disturb nobody else.
 std::unique_ptr<Bootstrap> make_tcp_bootstrap(const TcpBootstrapOptions& options);
 
 /// The same, from torchrun's variables RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT; SWITCHYARD_PORT
 /// overrides the port (default MASTER_PORT + 1, since torchrun itself holds MASTER_PORT);
-/// SWITCHYARD_SECRET is required. Errors: InvalidArgument naming the variable that is missing or
-/// malformed, with its value.
+/// SWITCHYARD_SECRET is required.
+/// Errors: InvalidArgument naming the variable that is missing or malformed, with its value.
 TcpBootstrapOptions tcp_options_from_env();
 
 /// Bootstraps for `num_ranks` ranks that are threads of this process; element i belongs to rank i.
-/// Errors: all_gather throws BootstrapError when a rank does not come within `timeout` or has been
-/// destroyed.
+/// Errors: InvalidArgument for a bad size
 std::vector<std::unique_ptr<Bootstrap>> make_in_process_bootstraps(
     int num_ranks, std::chrono::milliseconds timeout = kDefaultBootstrapTimeout);
 
-/// The caller's own all-gather (MPI_Allgather, torch.distributed, ...): same contract as
-/// Bootstrap::all_gather.
+/// The caller's own all-gather (MPI_Allgather, torch.distributed, ...): the contract of
+/// Bootstrap::all_gather, except that it is only called with equal lengths.
 using AllGatherFn = std::function<void(std::span<const std::byte> mine, std::span<std::byte> all)>;
 
 /// Errors: InvalidArgument for a bad rank or size or an empty function. What `all_gather` throws
