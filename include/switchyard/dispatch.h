@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "switchyard/layout.h"
 #include "switchyard/tensor.h"
@@ -52,6 +53,8 @@ class DispatchHandle {
   [[nodiscard]] std::span<const std::int32_t> row_of_entry() const;
   /// Destination rank of every top-k entry: [num_tokens][topk], -1 where the entry is -1.
   [[nodiscard]] std::span<const std::int32_t> rank_of_entry() const;
+  /// Tokens with at least one expert on `rank`, ascending.
+  [[nodiscard]] std::vector<std::int32_t> tokens_of_rank(int rank) const;
 
  private:
   friend class runtime::BufferState;

@@ -33,12 +33,26 @@ HWY_INLINE Words<DU> replace_nan(DU du, Floats<DU> value, Words<DU> bits, std::u
   return hn::IfThenElse(hn::RebindMask(du, hn::Eq(value, value)), bits, hn::Set(du, nan_bits));
 }
 
-/// Adds half a unit of bit kBits to `bits`, to even on ties: the bits above are then the rounded
-/// value.
-template <int kBits, class DU>
-HWY_INLINE Words<DU> round_bits(DU du, Words<DU> bits) {
-  const auto odd = hn::And(hn::ShiftRight<kBits>(bits), hn::Set(du, 1U));
-  return hn::Add(bits, hn::Add(odd, hn::Set(du, (1U << (kBits - 1)) - 1U)));
+/// Non-negative numbers -> a format of kMantissaBits whose smallest normal exponent is
+/// kMinExponent: the code of the nearest number, even on ties. The caller bounds `magnitude` to
+/// what the format holds.
+///
+/// Adding a power of two, `rounder`, whose fp32 unit is the unit of the format at this magnitude
+/// makes the addition round and leaves the count of units in the low bits. A binade has
+/// 2^kMantissaBits units and begins where the codes of the one before end, so its number times
+/// that, taken from the exponent of the rounder, is added. Subnormals count from 0.
+template <int kMantissaBits, int kMinExponent, class DU>
+HWY_INLINE Words<DU> round_magnitude(DU du, Floats<DU> magnitude) {
+  constexpr std::uint32_t kExponentGap = 23 - kMantissaBits;
+  constexpr std::uint32_t kMinBits = static_cast<std::uint32_t>(127 + kMinExponent) << 23U;
+  constexpr std::uint32_t kFirstCode = (kMinBits + (kExponentGap << 23U)) >> kExponentGap;
+  const FloatTag<DU> df;
+  const auto exponent = hn::And(hn::BitCast(du, magnitude), hn::Set(du, 0x7f800000U));
+  const auto bounded = hn::Max(hn::BitCast(df, exponent), hn::BitCast(df, hn::Set(du, kMinBits)));
+  const auto rounder = hn::Add(hn::BitCast(du, bounded), hn::Set(du, kExponentGap << 23U));
+  const auto rounded = hn::BitCast(du, hn::Add(magnitude, hn::BitCast(df, rounder)));
+  const auto binade = hn::Sub(hn::ShiftRight<23 - kMantissaBits>(rounder), hn::Set(du, kFirstCode));
+  return hn::Add(hn::Sub(rounded, rounder), binade);
 }
 
 /// bf16, two per word. A wire type of two elements per word has: first/second (a word's elements as
@@ -69,7 +83,10 @@ struct Bf16Wire {
   /// reach the exponent and make it infinite or the sign and make it zero, hence the replacement.
   template <class DU>
   static HWY_INLINE Words<DU> rounded(DU du, Floats<DU> value) {
-    return replace_nan(du, value, round_bits<16>(du, hn::BitCast(du, value)), 0x7fff0000U);
+    const auto bits = hn::BitCast(du, value);
+    const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1U));
+    const auto half_unit = hn::Add(odd, hn::Set(du, 0x7fffU));
+    return replace_nan(du, value, hn::Add(bits, half_unit), 0x7fff0000U);
   }
 };
 
@@ -112,24 +129,14 @@ struct Fp16Wire {
                        hn::Or(hn::Or(hn::BitCast(du, scaled), hn::BitCast(du, exponent)), sign));
   }
 
-  /// The fp16 in the lower half of each lane, zeros above.
+  /// The fp16 in the lower half of each lane, zeros above. 65536 is rounded to the code of
+  /// infinity, and so must be all that is larger.
   template <class DU>
   static HWY_INLINE Words<DU> narrow(DU du, Floats<DU> value) {
-    const FloatTag<DU> df;
-    const auto bits = hn::BitCast(du, value);
-    // 65536 rounds to infinity and larger values must not round past it; the minimum of a NaN is
-    // replaced below.
-    const auto magnitude = hn::Min(hn::Abs(value), hn::Set(df, 65536.0F));
-    const auto rebased = hn::Sub(hn::BitCast(du, magnitude), hn::Set(du, 112U << 23));
-    const auto normal = hn::ShiftRight<13>(round_bits<13>(du, rebased));
-    // 0.5 has the fp32 unit 2^-24, the unit of subnormal fp16: the addition rounds and leaves the
-    // count of units.
-    const auto units = hn::BitCast(du, hn::Add(magnitude, hn::Set(df, 0.5F)));
-    const auto subnormal = hn::Sub(units, hn::Set(du, 0x3f000000U));
-    const auto is_subnormal = hn::RebindMask(du, hn::Lt(magnitude, hn::Set(df, 0x1p-14F)));
-    const auto sign = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 0x8000U));
-    return replace_nan(
-        du, value, hn::Or(hn::IfThenElse(is_subnormal, subnormal, normal), sign), 0x7fffU);
+    const auto magnitude = hn::Min(hn::Abs(value), hn::Set(FloatTag<DU>(), 65536.0F));
+    const auto sign = hn::And(hn::ShiftRight<16>(hn::BitCast(du, value)), hn::Set(du, 0x8000U));
+    const auto number = hn::Or(round_magnitude<10, -14>(du, magnitude), sign);
+    return replace_nan(du, value, number, 0x7fffU);
   }
 };
 
@@ -156,16 +163,8 @@ struct Fp32Wire {
 /// processor.
 template <class DU>
 HWY_INLINE Words<DU> e4m3_magnitude(DU du, Floats<DU> value) {
-  const FloatTag<DU> df;
-  const auto magnitude = hn::Min(hn::Abs(value), hn::Set(df, 448.0F));
-  const auto rebased = hn::Sub(hn::BitCast(du, magnitude), hn::Set(du, 120U << 23));
-  const auto normal = hn::ShiftRight<20>(round_bits<20>(du, rebased));
-  // 2^14 has the fp32 unit 2^-9, the unit of subnormal e4m3: the addition rounds and leaves the
-  // count of units.
-  const auto units = hn::BitCast(du, hn::Add(magnitude, hn::Set(df, 0x1p14F)));
-  const auto subnormal = hn::Sub(units, hn::Set(du, 0x46800000U));
-  const auto is_subnormal = hn::RebindMask(du, hn::Lt(magnitude, hn::Set(df, 0x1p-6F)));
-  return replace_nan(du, value, hn::IfThenElse(is_subnormal, subnormal, normal), 0x7fU);
+  const auto magnitude = hn::Min(hn::Abs(value), hn::Set(FloatTag<DU>(), 448.0F));
+  return replace_nan(du, value, round_magnitude<3, -6>(du, magnitude), 0x7fU);
 }
 
 }  // namespace switchyard::host::HWY_NAMESPACE

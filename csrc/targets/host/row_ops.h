@@ -25,6 +25,11 @@ void copy_row(std::byte* const* dsts,
 /// Sums rows exactly as protocol::Reduction states, with streaming stores when hint is kStream.
 void reduce_rows(const protocol::Reduction& reduction, protocol::CopyHint hint);
 
+/// Starts to fetch what reduce_rows(reduction) will read, and its address translations; costs a few
+/// instructions a row. Worth a call one reduction ahead: rows lie scattered, and each begins with a
+/// miss that nothing else hides.
+void prefetch_rows(const protocol::Reduction& reduction);
+
 /// Quantises one row exactly as protocol::Quantization states (plain stores).
 void quantize_row(const protocol::Quantization& quantization);
 

@@ -34,39 +34,45 @@ HWY_INLINE hn::Vec<DU> load_words(DU du, const std::byte* src) {
   return hn::LoadU(du, reinterpret_cast<const std::uint32_t*>(src));
 }
 
-/// `dst` is aligned to the vector.
-template <bool kStream, class DU>
-HWY_INLINE void store_words(DU du, hn::Vec<DU> words, std::byte* dst) {
+/// `dst` is aligned to the vector. A constant `stream` leaves no branch behind.
+template <class DU>
+HWY_INLINE void store_words(DU du, hn::Vec<DU> words, std::byte* dst, bool stream) {
   auto* aligned = reinterpret_cast<std::uint32_t*>(dst);
-  if constexpr (kStream) {
+  if (stream) {
     hn::Stream(words, du, aligned);
   } else {
     hn::Store(words, du, aligned);
   }
 }
 
-/// Writes dst[begin, end) with compute(tag, offset) in vectors of `du`; both bounds are multiples
-/// of the vector.
-template <bool kStream, class DU, class Compute>
+/// Half-open range of byte offsets into a row.
+struct Range {
+  std::size_t begin;
+  std::size_t end;
+};
+
+/// Writes `range` of dst with words_at(tag, offset), the words at `offset` as a vector of `tag`.
+/// Both ends lie whole vectors of `du` from each other, and dst + begin is aligned to them.
+template <class DU, class WordsAt>
 HWY_INLINE void store_range(
-    DU du, std::byte* dst, std::size_t begin, std::size_t end, const Compute& compute) {
-  for (std::size_t offset = begin; offset < end; offset += vector_bytes(du)) {
-    store_words<kStream>(du, compute(du, offset), dst + offset);
+    DU du, std::byte* dst, Range range, bool stream, const WordsAt& words_at) {
+  for (std::size_t offset = range.begin; offset < range.end; offset += vector_bytes(du)) {
+    store_words(du, words_at(du, offset), dst + offset, stream);
   }
 }
 
-/// Writes the row dst[0, bytes) with compute(tag, offset): the words at `offset` as a vector of
-/// `tag`. Shapes: dst 16-byte aligned, bytes a multiple of 16
-template <bool kStream, class Compute>
-HWY_INLINE void store_row(std::byte* dst, std::size_t bytes, const Compute& compute) {
-  const WordTag du;
-  const std::size_t step = vector_bytes(du);
-  const std::size_t misaligned = (0 - reinterpret_cast<std::uintptr_t>(dst)) % step;
-  const std::size_t head = std::min(misaligned, bytes);
-  const std::size_t body_end = head + (bytes - head) / step * step;
-  store_range<kStream>(GranuleTag(), dst, 0, head, compute);
-  store_range<kStream>(du, dst, head, body_end, compute);
-  store_range<kStream>(GranuleTag(), dst, body_end, bytes, compute);
+/// Whole cache lines: a streaming store that fills its line at once goes to memory without reading
+/// it first. More where one vector is longer than that.
+HWY_INLINE std::size_t line_bytes() {
+  return std::max<std::size_t>(64, vector_bytes(WordTag()));
+}
+
+/// The part of a row [0, bytes) whose lines are whole at `dst`; granules lie before and after it.
+HWY_INLINE Range whole_lines(const std::byte* dst, std::size_t bytes) {
+  const std::size_t line = line_bytes();
+  const std::size_t misaligned = (0 - reinterpret_cast<std::uintptr_t>(dst)) % line;
+  const std::size_t begin = std::min(misaligned, bytes);
+  return {begin, begin + (bytes - begin) / line * line};
 }
 
 }  // namespace switchyard::host::HWY_NAMESPACE

@@ -1,0 +1,138 @@
+#include "csrc/runtime/config_agreement.h"
+
+#include <fmt/format.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "csrc/bootstrap/gather.h"
+#include "csrc/runtime/validate.h"
+#include "switchyard/error.h"
+
+namespace switchyard {
+
+std::string Config::to_string() const {
+  constexpr std::array<const char*, 3> kKinds = {"auto", "in-process", "shared memory"};
+  return fmt::format(
+      "heap_bytes = {}\nheap_kind = {}\nuse_huge_pages = {}\nnum_workers = {}\nnum_channels = {}\n"
+      "max_in_flight = {}\nmax_experts = {}\nchunk_tokens = {}\nexpert_copies = {}\n"
+      "timeout = {} ms\nspin_polls = {}\n",
+      heap_bytes,
+      kKinds[static_cast<std::size_t>(heap_kind)],
+      use_huge_pages,
+      num_workers,
+      num_channels,
+      max_in_flight,
+      max_experts,
+      chunk_tokens,
+      expert_copies == ExpertCopies::kBySender ? "by sender" : "by receiver",
+      timeout.count(),
+      spin_polls);
+}
+
+namespace runtime {
+namespace {
+
+constexpr int kMaxWorkers = 64;
+constexpr int kMaxInFlight = 16;
+constexpr int kMaxExperts = 65'536;
+constexpr int kMaxChunkTokens = 4096;
+constexpr int kMaxSpinPolls = 1'000'000;
+/// derived: a role polls in about 0.1 us, so an undisturbed rank spins for some 20 us, a futex round trip or two.
+constexpr int kIdleMachineSpinPolls = 200;
+
+void check_range(const char* name, std::int64_t value, std::int64_t low, std::int64_t high) {
+  if (value < low || value > high) {
+    refuse(fmt::format("Config::{}", name), fmt::format("{}", value), fmt::format("{} to {}", low, high));
+  }
+}
+
+void check_ranges(const Config& config) {
+  // Offsets of a combine travel in 32 bits of 16-byte units.
+  constexpr std::int64_t kMaxHeap = std::int64_t{64} << 30U;
+  check_range("heap_bytes", static_cast<std::int64_t>(config.heap_bytes), 4096, kMaxHeap);
+  check_range("num_workers", config.num_workers, 0, kMaxWorkers);
+  check_range("num_channels", config.num_channels, 0, kMaxChannels);
+  check_range("max_in_flight", config.max_in_flight, 1, kMaxInFlight);
+  check_range("max_experts", config.max_experts, 1, kMaxExperts);
+  check_range("chunk_tokens", config.chunk_tokens, 1, kMaxChunkTokens);
+  check_range("spin_polls", config.spin_polls, -1, kMaxSpinPolls);
+  check_range("timeout [ms]", config.timeout.count(), 1, std::int64_t{1} << 40U);
+}
+
+int available_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  return sched_getaffinity(0, sizeof(set), &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
+}
+
+/// What every rank must have the same, in a form that can be gathered.
+struct Agreed {
+  std::array<std::int64_t, 7> values;
+};
+constexpr std::array<const char*, 7> kAgreedNames = {"heap_bytes",
+                                                     "heap_kind (0 auto, 1 in-process, 2 shared memory)",
+                                                     "use_huge_pages",
+                                                     "num_channels",
+                                                     "max_in_flight",
+                                                     "max_experts",
+                                                     "expert_copies (0 by sender, 1 by receiver)"};
+
+Agreed agreed_fields(const Config& config) {
+  return {{static_cast<std::int64_t>(config.heap_bytes),
+           static_cast<std::int64_t>(config.heap_kind),
+           config.use_huge_pages ? 1 : 0,
+           config.num_channels,
+           config.max_in_flight,
+           config.max_experts,
+           static_cast<std::int64_t>(config.expert_copies)}};
+}
+
+void check_agreement(const Config& config, Bootstrap& rendezvous) {
+  const Agreed mine = agreed_fields(config);
+  const std::vector<Agreed> all = bootstrap::gather_values(rendezvous, mine);
+  for (std::size_t rank = 0; rank < all.size(); ++rank) {
+    for (std::size_t i = 0; i < kAgreedNames.size(); ++i) {
+      if (all[rank].values[i] != mine.values[i]) {
+        throw ConfigMismatch(
+            static_cast<int>(rank),
+            fmt::format("Config::{}: rank {} has {}, this rank ({}) has {}; give every rank the same",
+                        kAgreedNames[i],
+                        rank,
+                        all[rank].values[i],
+                        rendezvous.rank(),
+                        mine.values[i]));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+Config agree_on_config(const Config& config, Bootstrap& rendezvous) {
+  check_ranges(config);
+  check_agreement(config, rendezvous);
+  Config resolved = config;
+  const int cores = available_cores();
+  if (resolved.num_workers == 0) {
+    resolved.num_workers = std::clamp(cores / rendezvous.num_ranks(), 1, kMaxWorkers);
+  }
+  const std::vector<int> workers = bootstrap::gather_values(rendezvous, resolved.num_workers);
+  if (resolved.num_channels == 0) {
+    resolved.num_channels = std::min(*std::max_element(workers.begin(), workers.end()), kMaxChannels);
+  }
+  if (resolved.spin_polls < 0) {
+    int busy = 0;
+    for (const int count : workers) {
+      busy += count;
+    }
+    resolved.spin_polls = busy > cores ? 0 : kIdleMachineSpinPolls;
+  }
+  return resolved;
+}
+
+}  // namespace runtime
+}  // namespace switchyard

@@ -1,0 +1,39 @@
+// The public accessors of DispatchHandle.
+#include "csrc/runtime/handle_state.h"
+#include "switchyard/error.h"
+
+namespace switchyard {
+
+const runtime::HandleState& DispatchHandle::state() const {
+  if (state_ == nullptr) {
+    throw InvalidState("DispatchHandle: got an empty handle, wanted one that a dispatch returned");
+  }
+  return *state_;
+}
+
+Layout DispatchHandle::layout() const { return state().layout; }
+int DispatchHandle::num_tokens() const { return state().shape().num_tokens; }
+int DispatchHandle::hidden() const { return state().hidden; }
+int DispatchHandle::topk() const { return state().shape().topk; }
+int DispatchHandle::num_experts() const { return state().shape().num_experts; }
+int DispatchHandle::max_tokens() const { return state().max_tokens; }
+std::int64_t DispatchHandle::num_rows() const { return state().num_rows; }
+std::span<const std::int32_t> DispatchHandle::rows_from_rank() const { return state().rows_from; }
+std::span<const std::int32_t> DispatchHandle::rows_per_expert() const {
+  return state().rows_per_expert;
+}
+std::span<const std::int32_t> DispatchHandle::rows_per_expert_and_rank() const {
+  return state().rows_per_expert_and_rank;
+}
+std::span<const std::int64_t> DispatchHandle::expert_offsets() const {
+  return state().expert_offsets;
+}
+std::span<const std::int32_t> DispatchHandle::row_of_entry() const { return state().row_of_entry; }
+std::span<const std::int32_t> DispatchHandle::rank_of_entry() const {
+  return state().rank_of_entry;
+}
+std::vector<std::int32_t> DispatchHandle::tokens_of_rank(int rank) const {
+  return routing::tokens_of_rank(state().source->route, rank);
+}
+
+}  // namespace switchyard

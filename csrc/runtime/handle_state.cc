@@ -1,0 +1,62 @@
+#include "csrc/runtime/handle_state.h"
+
+#include "csrc/routing/placement.h"
+
+namespace switchyard::runtime {
+
+void HandleState::prepare_tables(int rank) {
+  const auto ranks = static_cast<std::size_t>(num_ranks);
+  const auto experts = static_cast<std::size_t>(shape().experts_per_rank());
+  const auto bases = static_cast<std::size_t>(bases_per_rank());
+  rows_of_rank.resize(ranks);
+  base.resize(ranks * bases);
+  rows_from.resize(ranks);
+  counts_from.resize(ranks * experts);
+  base_from.resize(ranks * bases);
+  expert_offsets.resize(row_per_expert() ? experts + 1 : 0);
+  if (layout != Layout::kPadded) {
+    return;
+  }
+  const auto place = [&](std::size_t expert, int peer) {
+    return routing::padded_base(static_cast<int>(expert), peer, num_ranks, max_tokens);
+  };
+  for (std::size_t expert = 0; expert < experts; ++expert) {
+    expert_offsets[expert] = place(expert, 0);
+    for (std::size_t peer = 0; peer < ranks; ++peer) {
+      base_from[peer * experts + expert] =
+          static_cast<std::int32_t>(place(expert, static_cast<int>(peer)));
+      base[peer * experts + expert] = static_cast<std::int32_t>(place(expert, rank));
+    }
+  }
+  expert_offsets[experts] = place(experts, 0);
+  num_rows = expert_offsets[experts];
+  rows_of_rank.assign(ranks, static_cast<std::int32_t>(num_rows));
+}
+
+void HandleState::complete() {
+  const auto ranks = static_cast<std::size_t>(num_ranks);
+  const auto experts = static_cast<std::size_t>(shape().experts_per_rank());
+  rows_per_expert.assign(experts, 0);
+  rows_per_expert_and_rank.resize(experts * ranks);
+  for (std::size_t peer = 0; peer < ranks; ++peer) {
+    for (std::size_t expert = 0; expert < experts; ++expert) {
+      const std::int32_t count = counts_from[peer * experts + expert];
+      rows_per_expert[expert] += count;
+      rows_per_expert_and_rank[expert * ranks + peer] = count;
+    }
+  }
+  const routing::Route& route = source->route;
+  row_of_entry.assign(route.expert.size(), -1);
+  rank_of_entry.assign(route.expert.size(), -1);
+  const int per_rank = shape().experts_per_rank();
+  for (std::size_t i = 0; i < route.expert.size(); ++i) {
+    if (route.expert[i] >= 0) {
+      const int rank = route.expert[i] / per_rank;
+      const auto unit = static_cast<std::size_t>(row_per_expert() ? route.expert[i] : rank);
+      rank_of_entry[i] = rank;
+      row_of_entry[i] = base[unit] + route.ordinal[i];
+    }
+  }
+}
+
+}  // namespace switchyard::runtime

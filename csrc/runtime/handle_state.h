@@ -1,0 +1,67 @@
+// What one dispatch leaves behind for combine and for dispatching again: the route of this rank's tokens, where they went,
+// and what landed here.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "csrc/protocol/row_ranges.h"
+#include "csrc/routing/route.h"
+#include "switchyard/dispatch.h"
+
+namespace switchyard::runtime {
+
+/// This rank as a source; shared by every dispatch along one route.
+struct SourceRoute {
+  routing::Route route;
+  bool weighted = false;
+  std::vector<float> weight;  ///< [num_tokens][topk] when weighted
+  DType index_dtype = DType::kInt32;
+};
+
+class HandleState {
+ public:
+  std::uint64_t buffer_id = 0;
+  std::uint64_t epoch = 0;  ///< of the dispatch that counted
+  std::shared_ptr<const SourceRoute> source;
+
+  Layout layout = Layout::kRankMajor;
+  int hidden = 0;
+  int num_ranks = 1;
+  int max_tokens = 0;
+  int expert_alignment = 1;
+  bool zero_padding = false;
+
+  std::vector<std::int32_t> rows_of_rank;  ///< [num_ranks] rows of each rank's landing
+  std::vector<std::int32_t> base;          ///< [num_ranks][bases_per_rank] this rank's first rows there
+
+  std::vector<std::int32_t> rows_from;       ///< [num_ranks]
+  std::vector<std::int32_t> counts_from;     ///< [num_ranks][experts_per_rank]
+  std::vector<std::int32_t> base_from;       ///< [num_ranks][bases_per_rank]
+  std::vector<std::int64_t> expert_offsets;  ///< [experts_per_rank + 1]; empty for rank-major
+  std::int64_t num_rows = 0;
+
+  // Derived when the dispatch is complete, for whoever inspects the handle.
+  std::vector<std::int32_t> rows_per_expert;           ///< [experts_per_rank]
+  std::vector<std::int32_t> rows_per_expert_and_rank;  ///< [experts_per_rank][num_ranks]
+  std::vector<std::int32_t> row_of_entry;              ///< [num_tokens][topk]
+  std::vector<std::int32_t> rank_of_entry;             ///< [num_tokens][topk]
+
+  [[nodiscard]] const routing::RouteShape& shape() const { return source->route.shape; }
+  [[nodiscard]] bool row_per_expert() const { return layout != Layout::kRankMajor; }
+  [[nodiscard]] int bases_per_rank() const {
+    return row_per_expert() ? shape().experts_per_rank() : 1;
+  }
+  /// Where each source's rows lie here.
+  [[nodiscard]] protocol::RowRuns runs() const {
+    return {row_per_expert() ? counts_from.data() : rows_from.data(), base_from.data(), bases_per_rank()};
+  }
+
+  /// Sizes the tables for a dispatch about to count; padded places are known at once.
+  void prepare_tables(int rank);
+  /// Fills what is derived.
+  void complete();
+};
+
+}  // namespace switchyard::runtime

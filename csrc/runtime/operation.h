@@ -1,0 +1,92 @@
+// One dispatch or combine from issue to finish on one rank: the arguments of its roles, the memory they point to, and the job
+// that runs them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "csrc/protocol/combine_args.h"
+#include "csrc/protocol/dispatch_args.h"
+#include "csrc/runtime/descriptor.h"
+#include "csrc/runtime/handle_state.h"
+#include "csrc/targets/host/job.h"
+#include "switchyard/buffer.h"
+
+namespace switchyard::runtime {
+
+/// What building an operation needs to know of its buffer.
+struct OperationContext {
+  std::uint64_t buffer_id = 0;
+  const Config* config = nullptr;
+  protocol::OperationArgs op;  ///< peers, control, channels; epoch of the operation to come
+  std::uint64_t heap_bytes = 0;
+};
+
+class Operation {
+ public:
+  explicit Operation(std::uint64_t epoch) : job(std::make_shared<host::Job>(epoch)) {}
+  Operation(const Operation&) = delete;
+  Operation& operator=(const Operation&) = delete;
+  virtual ~Operation() = default;
+
+  std::shared_ptr<host::Job> job;
+  Descriptor descriptor;
+  protocol::LocalFlags flags;
+  protocol::Failure failure;
+  bool finished = false;
+
+  [[nodiscard]] virtual const protocol::OperationArgs& args_op() const = 0;
+  [[nodiscard]] virtual const char* name() const = 0;
+};
+
+class DispatchOperation final : public Operation {
+ public:
+  using Operation::Operation;
+
+  protocol::DispatchArgs args;
+  std::shared_ptr<HandleState> handle;
+  std::vector<std::uint64_t> region_of_rank;
+  std::uint64_t region = protocol::kNoRegion;
+  DType out_dtype = DType::kBf16;
+  DType scale_dtype = DType::kFp32;
+  TensorView out_x;
+  TensorView out_scales;
+
+  [[nodiscard]] const protocol::OperationArgs& args_op() const override { return args.op; }
+  [[nodiscard]] const char* name() const override { return "dispatch"; }
+};
+
+class CombineOperation final : public Operation {
+ public:
+  using Operation::Operation;
+
+  protocol::CombineArgs args;
+  std::shared_ptr<const HandleState> handle;
+  std::vector<std::uint64_t> rows_at;
+  std::vector<std::uint64_t> row_weights_at;
+  std::vector<std::uint64_t> row_topk_weights_at;
+  std::uint64_t copy_in_region = protocol::kNoRegion;
+  std::uint64_t out_region = protocol::kNoRegion;
+  std::vector<float> topk_weights;         ///< [num_tokens][topk] as given, contiguous
+  std::vector<float> summed_topk_weights;  ///< [num_tokens][topk]
+  TensorView out;
+
+  [[nodiscard]] const protocol::OperationArgs& args_op() const override { return args.op; }
+  [[nodiscard]] const char* name() const override { return "combine"; }
+};
+
+/// Checks a request and builds its operation; nothing is sent.
+/// Errors: InvalidArgument, InvalidState
+std::shared_ptr<DispatchOperation> make_dispatch(const OperationContext& context,
+                                                 const DispatchRequest& request,
+                                                 const std::shared_ptr<const HandleState>& previous);
+std::shared_ptr<CombineOperation> make_combine(const OperationContext& context,
+                                               const CombineRequest& request,
+                                               const std::shared_ptr<const HandleState>& handle);
+
+/// Rows worth more than this stream past the caches; below it, they stay for whoever reads them next.
+/// derived: half of a common last-level cache share of one rank; benchmarks/micro/row_ops_bench.cc shows both sides.
+inline constexpr std::uint64_t kStreamFromBytes = std::uint64_t{4} << 20U;
+
+}  // namespace switchyard::runtime

@@ -1,0 +1,110 @@
+#include "csrc/runtime/outcome.h"
+
+#include <fmt/format.h>
+
+#include <string>
+
+#include "switchyard/error.h"
+
+namespace switchyard::runtime {
+namespace {
+
+using protocol::Failure;
+using protocol::FailureKind;
+
+std::string fault_text(const host::Fault& fault, int rank) {
+  return fmt::format(
+      "rank {}{}, {} of channel {}, operation {}: waited for {} from rank {} (wanted word {:#x}, saw {:#x})",
+      fault.reporter,
+      fault.reporter == rank ? " (this rank)" : "",
+      protocol::role_name(fault.role),
+      fault.wait.channel,
+      fault.epoch,
+      protocol::wait_name(fault.wait.kind),
+      fault.wait.peer,
+      fault.wait.expected,
+      fault.wait.seen);
+}
+
+std::string mismatch_text(const Operation& operation, int peer) {
+  const auto theirs = Descriptor::read(operation.args_op(), peer);
+  if (!theirs) {
+    return fmt::format("rank {} issued another operation", peer);
+  }
+  return operation.descriptor.differences(*theirs, peer);
+}
+
+[[noreturn]] void throw_no_room(const Operation& operation, std::uint64_t heap_bytes) {
+  const Failure& failure = operation.failure;
+  throw HeapTooSmall(
+      failure.rank,
+      failure.needed,
+      failure.available,
+      fmt::format("{}: the heap of rank {} has no room: needed {} bytes in one region, largest free {} "
+                  "bytes; release earlier results there, or raise Config::heap_bytes (now {}) on every rank "
+                  "by at least {}",
+                  operation.name(),
+                  failure.rank,
+                  failure.needed,
+                  failure.available,
+                  heap_bytes,
+                  failure.needed - failure.available));
+}
+
+}  // namespace
+
+void throw_fault(const host::Fault& fault, int rank, std::chrono::milliseconds timeout) {
+  const std::string where = fault_text(fault, rank);
+  switch (fault.cause) {
+    case ErrorCode::kPeerLost:
+      throw PeerLost(fault.wait.peer,
+                     fmt::format("rank {} died: {}; rebuild the group without it", fault.wait.peer, where));
+    case ErrorCode::kTimeout:
+      throw Timeout(fault.wait.peer,
+                    fmt::format("rank {} made no progress for {} ms: {}; look there first, or raise "
+                                "Config::timeout if it is only slow",
+                                fault.wait.peer,
+                                timeout.count(),
+                                where));
+    default:
+      throw Error(ErrorCode::kInternal, fmt::format("rank {} failed: {}", fault.reporter, where));
+  }
+}
+
+void throw_failure(const Operation& operation, std::uint64_t heap_bytes) {
+  const Failure& failure = operation.failure;
+  if (operation.flags.corrupt != 0) {
+    const auto source = static_cast<int>(operation.flags.corrupt - 1);
+    throw Error(ErrorCode::kInternal,
+                fmt::format("{}: rank {} sent metadata that cannot be: a row outside its landing",
+                            operation.name(),
+                            source));
+  }
+  switch (failure.kind) {
+    case FailureKind::kMismatch:
+      throw ConfigMismatch(
+          failure.rank,
+          fmt::format("{}: ranks disagree on operation {}: {}; nothing was moved, every rank must issue the "
+                      "same sequence of operations",
+                      operation.name(),
+                      operation.args_op().epoch,
+                      mismatch_text(operation, failure.rank)));
+    case FailureKind::kHeapTooSmall:
+      throw_no_room(operation, heap_bytes);
+    case FailureKind::kOutputTooSmall:
+      throw InvalidArgument(
+          fmt::format("out_x or out_scales of rank {}: got {} rows, wanted at least {}; nothing was moved",
+                      failure.rank,
+                      failure.available,
+                      failure.needed));
+    default:
+      throw Error(ErrorCode::kInternal,
+                  fmt::format("{}: rank {} sent counts or offsets that cannot be ({}, {})",
+                              operation.name(),
+                              failure.rank,
+                              failure.needed,
+                              failure.available));
+  }
+}
+
+}  // namespace switchyard::runtime

@@ -1,0 +1,17 @@
+// Turns what went wrong with an operation into the exception that its caller sees.
+#pragma once
+
+#include <cstdint>
+
+#include "csrc/runtime/operation.h"
+#include "csrc/targets/host/fault_board.h"
+
+namespace switchyard::runtime {
+
+/// The group failed: PeerLost, Timeout or an internal error, with rank, role, channel and step.
+[[noreturn]] void throw_fault(const host::Fault& fault, int rank, std::chrono::milliseconds timeout);
+
+/// The operation failed on every rank alike; the group stays usable.
+[[noreturn]] void throw_failure(const Operation& operation, std::uint64_t heap_bytes);
+
+}  // namespace switchyard::runtime

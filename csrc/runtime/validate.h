@@ -1,0 +1,41 @@
+// Checks of what callers hand in: each failure is an InvalidArgument with the name, what was got and what is wanted.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <string_view>
+
+#include "switchyard/tensor.h"
+
+namespace switchyard::runtime {
+
+/// Rows of a tensor as the protocol sees them. Units: stride in bytes.
+struct Rows {
+  std::byte* data = nullptr;
+  std::int64_t num_rows = 0;
+  std::int64_t num_cols = 0;
+  std::uint64_t stride_bytes = 0;
+};
+
+/// What check_rows demands. -1 for num_rows or num_cols: any.
+struct RowsWanted {
+  std::string_view name;
+  std::initializer_list<DType> dtypes;
+  std::int64_t num_rows = -1;
+  std::int64_t num_cols = -1;
+  std::size_t alignment = 1;          ///< of the data pointer and of the row stride, in bytes
+  bool at_least_rows = false;         ///< num_rows is a minimum
+  bool collapse_leading_dims = false; ///< accept [a, b, c, H] contiguous as [a * b * c, H]
+};
+
+/// Checks a matrix: two dimensions, element type, shape, innermost stride 1, alignment, data present when it has elements.
+Rows check_rows(const ConstTensorView& view, const RowsWanted& wanted);
+
+/// The same for a vector; returns its pointer.
+const std::byte* check_vector(const ConstTensorView& view, const RowsWanted& wanted);
+
+/// InvalidArgument with "name: got ..., wanted ...".
+[[noreturn]] void refuse(std::string_view name, std::string_view got, std::string_view wanted);
+
+}  // namespace switchyard::runtime

@@ -1,0 +1,42 @@
+// The group's first fault: one record per rank, pushed to all by the role that met it, read by
+// every worker before each round. A raised board never comes down; the buffer is rebuilt.
+#pragma once
+
+#include <optional>
+
+#include "csrc/protocol/control_block.h"
+#include "csrc/protocol/peers.h"
+#include "csrc/protocol/progress.h"
+#include "switchyard/error.h"
+
+namespace switchyard::host {
+
+struct Fault {
+  ErrorCode cause = ErrorCode::kInternal;  ///< kTimeout, kPeerLost or kInternal
+  int reporter = -1;
+  protocol::RoleKind role = protocol::RoleKind::kCountExchange;
+  protocol::WaitPoint wait;
+  std::uint64_t epoch = 0;
+};
+
+class FaultBoard {
+ public:
+  FaultBoard(const protocol::Peers& peers, const protocol::ControlLayout& control)
+      : peers_(peers), control_(control) {}
+
+  /// Writes the fault to every rank's record that is still empty, and rings every bell.
+  void raise(const Fault& fault) const;
+
+  [[nodiscard]] bool raised() const;
+
+  /// The fault in this rank's record, once it can be read.
+  [[nodiscard]] std::optional<Fault> read() const;
+
+ private:
+  [[nodiscard]] protocol::ErrorRecord* record(int rank) const;
+
+  protocol::Peers peers_;
+  protocol::ControlLayout control_;
+};
+
+}  // namespace switchyard::host
