@@ -76,21 +76,21 @@ def backend_includes(file):
 
 # Where host and device may differ: the function qualifiers, and how a broken invariant ends.
 PER_TARGET_PROTOCOL = ("csrc/protocol/host_device.h", "csrc/protocol/check.h")
-# Placement arithmetic of csrc/routing that roles share: it obeys the same rule.
-DEVICE_ROUTING = "csrc/routing/placement.h"
+# Arithmetic of csrc/routing that roles share: it obeys the same rule.
+DEVICE_ROUTING = ("csrc/routing/entry_codes.h", "csrc/routing/placement.h")
 PROTOCOL_STD = "algorithm array bit concepts cstddef cstdint limits span type_traits utility".split()
 
 
 @rule
 def protocol_includes(file):
     """Protocol code is one text for three targets: it knows no operating system and no other layer."""
-    is_role_code = file.inside("csrc/protocol") or file.path == DEVICE_ROUTING
+    is_role_code = file.inside("csrc/protocol") or file.path in DEVICE_ROUTING
     if not is_role_code or file.path in PER_TARGET_PROTOCOL:
         return
     for line, spelling in file.includes:
-        own = spelling.startswith(('"csrc/protocol/', '"switchyard/', f'"{DEVICE_ROUTING}"'))
+        own = spelling.startswith(('"csrc/protocol/', '"switchyard/')) or spelling[1:-1] in DEVICE_ROUTING
         if not own and spelling[1:-1] not in PROTOCOL_STD:
-            allowed = f"csrc/protocol, {DEVICE_ROUTING}, switchyard/ and <{'>, <'.join(PROTOCOL_STD)}>"
+            allowed = f"csrc/protocol, {', '.join(DEVICE_ROUTING)}, switchyard/ and <{'>, <'.join(PROTOCOL_STD)}>"
             yield line, f"role code includes {spelling}; it may include {allowed}"
     for line, found in _matches(file, r"\b__CUDA(?:CC__|_ARCH__)"):
         yield line, f"{found} outside {' and '.join(PER_TARGET_PROTOCOL)}: a role is the same text for every target"
