@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <exception>
 #include <filesystem>
@@ -29,6 +30,14 @@ constexpr std::size_t kMaxHeaderBytes = 127;
       "C order (numpy.save)",
       path,
       got));
+}
+
+// File content as part of a message: no control characters, no padding.
+std::string printable(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c > '~'; }, ' ');
+  text.erase(text.find_last_not_of(' ') + 1);
+  return text;
 }
 
 std::string read_file(const std::string& path) {
@@ -81,11 +90,11 @@ Header check_header(const std::string& path, const std::string& bytes) {
       R"(^\{'descr': *'([^']*)', *'fortran_order': *(True|False), *'shape': *\((\d+), *(\d+),?\),? *\} *\n$)");
   std::smatch match;
   if (!std::regex_match(text, match, pattern)) {
-    reject(path, fmt::format("the header {}", text));
+    reject(path, fmt::format("the header {}", printable(text)));
   }
   Header header{match[1], to_extent(path, match[3]), to_extent(path, match[4])};
   if (match[2] == "True" || (header.descr != "<i4" && header.descr != "<i8")) {
-    reject(path, fmt::format("type {}, fortran_order {}", header.descr, match[2].str()));
+    reject(path, fmt::format("type {}, fortran_order {}", printable(header.descr), match[2].str()));
   }
   const std::int64_t elem_bytes = header.descr == "<i4" ? 4 : 8;
   const auto data_bytes = static_cast<std::int64_t>(bytes.size() - kPreludeBytes - header_bytes);
