@@ -164,7 +164,7 @@ class CombineAccumulate {
     }
     warp.store_words(args_->output.topk_weights + static_cast<std::uint64_t>(first) * sizeof(float),
                      reinterpret_cast<const std::uint32_t*>(sums),
-                     topk);
+                     static_cast<std::uint32_t>(topk));
   }
 
   template <Warp W>

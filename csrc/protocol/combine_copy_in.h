@@ -95,7 +95,7 @@ class CombineCopyIn {
       warp.store_words(
           region + layout.row_topk_weights_offset() + row * layout.num_entries * sizeof(float),
           reinterpret_cast<const std::uint32_t*>(from),
-          static_cast<int>(layout.num_entries));
+          layout.num_entries);
     }
   }
 

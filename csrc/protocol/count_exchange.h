@@ -11,6 +11,7 @@
 
 #include "csrc/protocol/dispatch_args.h"
 #include "csrc/protocol/mailbox.h"
+#include "csrc/protocol/padded_permits.h"
 #include "csrc/routing/placement.h"
 
 namespace switchyard::protocol {
@@ -51,15 +52,6 @@ class CountExchange {
   }
 
   SY_HOST_DEVICE const WaitPoint& wait() const { return wait_; }
-
-  /// Offers `region` of this rank to every peer for the padded dispatch after this one.
-  /// Called by:  the runtime, at the end of a padded dispatch with no later one under way
-  template <Warp W>
-  SY_HOST_DEVICE static void offer_next_region(W& warp,
-                                               const DispatchArgs& args,
-                                               std::uint64_t region) {
-    post_permits(warp, args, region, kNextSignatureWord);
-  }
 
  private:
   enum class Stage : std::uint8_t {
@@ -151,84 +143,22 @@ class CountExchange {
                                                    : Stage::kCollectCounts);
   }
 
-  /// `first` is kPermitSignatureWord or kNextSignatureWord; the region word follows it.
-  /// Ordering: releases the signature word behind the region word; pairs with read_permit.
-  template <Warp W>
-  SY_HOST_DEVICE static void post_permits(W& warp,
-                                          const DispatchArgs& args,
-                                          std::uint64_t region,
-                                          PermitWord first) {
-    for (int peer = 0; peer < args.op.peers.num_ranks; ++peer) {
-      Word* permit = args.op.permit_at(peer) + first;
-      const auto value = static_cast<std::uint32_t>(region / kRegionUnit);
-      warp.store_relaxed(permit + 1, make_word(args.op.epoch, value));
-      warp.store_release(permit, make_word(args.op.epoch, args.padded.signature));
-    }
-  }
-
-  /// Learns the padded region of every destination that gets rows. Leave to write it usually came
-  /// with the previous padded dispatch, so nothing is waited for. A peer that refused or issued
-  /// another operation gives none: go on to its head, where that is reported.
   template <Warp W>
   SY_HOST_DEVICE Progress collect_permits(W& warp) {
-    for (; permit_peer_ < num_ranks(); ++permit_peer_) {
-      const bool none_needed = args_->routing.rows_per_rank[permit_peer_] == 0;
-      if (none_needed || read_permit(warp, args_->padded.previous_epoch, kNextSignatureWord) ||
-          read_permit(warp, args_->op.epoch, kPermitSignatureWord)) {
-        continue;
-      }
-      if (permit_will_not_come(warp)) {
-        return enter(Stage::kCollectCounts);
-      }
-      const Word wanted = make_word(args_->op.epoch, args_->padded.signature);
-      wait_ = {WaitKind::kPermit, permit_peer_, 0, wanted, 0};
-      return Progress::kBlocked;
-    }
-    if (!collector_.failed()) {
-      warp.store_release(&args_->op.flags->placed, 1);  // pairs with ScaleUpSend::await_placement
+    switch (permits_.collect(warp, *args_, collector_)) {
+      case PermitCollector::Outcome::kBlocked:
+        wait_ = permits_.wait();
+        return Progress::kBlocked;
+      case PermitCollector::Outcome::kComplete:
+        if (!collector_.failed()) {
+          // Pairs with ScaleUpSend::await_placement.
+          warp.store_release(&args_->op.flags->placed, 1);
+        }
+        break;
+      case PermitCollector::Outcome::kWillNotCome:
+        break;
     }
     return enter(Stage::kCollectCounts);
-  }
-
-  template <Warp W>
-  SY_HOST_DEVICE bool read_permit(W& warp, std::uint32_t epoch, PermitWord first) {
-    const Word* permit = args_->op.permit_from(permit_peer_, epoch) + first;
-    // Pairs with post_permits: the region word belongs to this signature.
-    const Word seen = warp.load_acquire(permit);
-    if (epoch == 0 || seen != make_word(epoch, args_->padded.signature)) {
-      return false;
-    }
-    const Word region = warp.load_relaxed(permit + 1);
-    if (!place_padded(region) || word_tag(region) != epoch) {
-      collector_.note({FailureKind::kCorrupt, permit_peer_, region, 0});
-    }
-    return true;
-  }
-
-  template <Warp W>
-  SY_HOST_DEVICE bool permit_will_not_come(W& warp) {
-    const Word* head = args_->op.hello_from(permit_peer_);
-    const Word signature = warp.load_relaxed(head + kSignatureWord);
-    const Word status = warp.load_relaxed(head + kStatusWord);
-    const bool mismatch =
-        word_tag(signature) == args_->op.epoch && word_value(signature) != args_->op.signature;
-    return mismatch || (word_tag(status) == args_->op.epoch && word_value(status) != 0);
-  }
-
-  /// False when the region does not lie in the peer's heap.
-  SY_HOST_DEVICE bool place_padded(Word region) {
-    const DispatchProblem& problem = args_->problem;
-    const std::uint64_t begin = word_value(region) * kRegionUnit;
-    args_->placement.region_of_rank[permit_peer_] = begin;
-    args_->placement.rows_of_rank[permit_peer_] = static_cast<std::int32_t>(args_->padded_rows());
-    for (int expert = 0; expert < problem.experts_per_rank; ++expert) {
-      args_->placement.base[permit_peer_ * problem.experts_per_rank + expert] =
-          static_cast<std::int32_t>(
-              routing::padded_base(expert, args_->op.peers.rank, num_ranks(), problem.max_tokens));
-    }
-    return begin >= args_->op.control.block_bytes() &&
-           begin + args_->landing_of(args_->padded_rows()).region_bytes() <=
-               args_->op.peers.stride_bytes;
   }
 
   template <Warp W>
@@ -405,7 +335,7 @@ class CountExchange {
   const DispatchArgs* args_;
   Stage stage_;
   MailboxCollector collector_;
-  std::int32_t permit_peer_ = 0;
+  PermitCollector permits_;
   Failure refusal_;
   std::uint64_t counted_rows_ = 0;
   WaitPoint wait_;

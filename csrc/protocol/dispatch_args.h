@@ -27,7 +27,6 @@ struct DispatchProblem {
   CopyHint copy_hint = CopyHint::kStream;
   bool zero_padding = false;
   bool counted_before = false;  ///< a handle is given: counts and bases are known
-  bool weighted = false;
   PacketLayout packet;
 
   SY_HOST_DEVICE bool row_per_expert() const { return layout != Layout::kRankMajor; }

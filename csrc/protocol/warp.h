@@ -43,7 +43,7 @@ concept Warp = requires(W& warp,
   /// One row to several places. Bytes: a multiple of 16.
   warp.copy_row(rows, 1, source, std::size_t{}, CopyHint::kStream);
   /// A few 32-bit words (metadata, scales) to one place.
-  warp.store_words(row, words, 1);
+  warp.store_words(row, words, std::uint32_t{});
   /// Words and floats that an acquire has made visible, of this rank or a peer.
   { warp.load_word(words) } -> std::same_as<std::uint32_t>;
   { warp.load_float(floats) } -> std::same_as<float>;

@@ -36,7 +36,8 @@ bool Pending<Result>::ready() const {
 template <class Result>
 Result Pending<Result>::finish() {
   if (operation_ == nullptr) {
-    throw InvalidState("finish: got a second call or an empty operation, wanted one call per operation");
+    throw InvalidState(
+        "finish: got a second call or an empty operation, wanted one call per operation");
   }
   const auto operation = std::exchange(operation_, nullptr);
   if constexpr (std::is_same_v<Result, DispatchResult>) {
@@ -62,11 +63,14 @@ HeapTensor& HeapTensor::operator=(HeapTensor&& other) noexcept {
   return *this;
 }
 
-HeapTensor::~HeapTensor() { release(); }
+HeapTensor::~HeapTensor() {
+  release();
+}
 
 TensorView HeapTensor::view() const {
   if (buffer_ == nullptr) {
-    throw InvalidState("HeapTensor: got a use after release (or of an empty tensor), wanted a live one");
+    throw InvalidState(
+        "HeapTensor: got a use after release (or of an empty tensor), wanted a live one");
   }
   return view_;
 }
@@ -84,19 +88,29 @@ Buffer::Buffer(Buffer&&) noexcept = default;
 Buffer& Buffer::operator=(Buffer&&) noexcept = default;
 Buffer::~Buffer() = default;
 
-PendingDispatch Buffer::issue(const DispatchRequest& request) { return state_->issue(request, true); }
+PendingDispatch Buffer::issue(const DispatchRequest& request) {
+  return state_->issue(request, true);
+}
 DispatchResult Buffer::dispatch(const DispatchRequest& request) {
   return state_->issue(request, false).finish();
 }
-PendingCombine Buffer::issue(const CombineRequest& request) { return state_->issue(request, true); }
+PendingCombine Buffer::issue(const CombineRequest& request) {
+  return state_->issue(request, true);
+}
 CombineResult Buffer::combine(const CombineRequest& request) {
   return state_->issue(request, false).finish();
 }
 HeapTensor Buffer::allocate(DType dtype, std::initializer_list<std::int64_t> shape) {
   return state_->allocate(dtype, shape);
 }
-const Config& Buffer::config() const { return state_->config(); }
-MemoryUse Buffer::memory_use() const { return state_->memory_use(); }
-std::string Buffer::describe() const { return state_->describe(); }
+const Config& Buffer::config() const {
+  return state_->config();
+}
+MemoryUse Buffer::memory_use() const {
+  return state_->memory_use();
+}
+std::string Buffer::describe() const {
+  return state_->describe();
+}
 
 }  // namespace switchyard

@@ -8,7 +8,7 @@
 #include <chrono>
 #include <utility>
 
-#include "csrc/protocol/count_exchange.h"
+#include "csrc/protocol/padded_permits.h"
 #include "csrc/runtime/config_agreement.h"
 #include "csrc/runtime/outcome.h"
 #include "csrc/runtime/results.h"
@@ -63,16 +63,17 @@ BufferState::BufferState(Group& group, const Config& config)
       rendezvous, {config_.heap_bytes, config_.heap_kind, config_.use_huge_pages});
   peers_ = heap_->peers();
   watch_ = std::make_unique<memory::PeerWatch>(rendezvous);
-  const std::uint64_t heap_end = config_.heap_bytes / memory::kRegionAlignment * memory::kRegionAlignment;
+  const std::uint64_t heap_end =
+      config_.heap_bytes / memory::kRegionAlignment * memory::kRegionAlignment;
   arena_ = std::make_unique<memory::Arena>(control_.block_bytes(), heap_end);
-  workers_ = std::make_unique<host::Workers>(
-      host::WorkerOptions{.peers = peers_,
-                          .control = control_,
-                          .arena = arena_.get(),
-                          .is_dead = [watch = watch_.get()](int rank) { return watch->is_dead(rank); },
-                          .num_workers = config_.num_workers,
-                          .spin_polls = config_.spin_polls,
-                          .timeout = config_.timeout});
+  workers_ = std::make_unique<host::Workers>(host::WorkerOptions{
+      .peers = peers_,
+      .control = control_,
+      .arena = arena_.get(),
+      .is_dead = [watch = watch_.get()](int rank) { return watch->is_dead(rank); },
+      .num_workers = config_.num_workers,
+      .spin_polls = config_.spin_polls,
+      .timeout = config_.timeout});
   rendezvous.barrier();
 }
 
@@ -95,13 +96,14 @@ void BufferState::check_can_issue() const {
     throw_fault(*fault, peers_.rank, config_.timeout);
   }
   const auto limit = static_cast<std::uint64_t>(config_.max_in_flight);
-  // Slots are reused after 2 * max_in_flight operations; the argument needs the oldest ones to be finished, not any.
+  // Slots are reused after 2 * max_in_flight operations; the argument needs the oldest ones to be
+  // finished, not any.
   if (!unfinished_.empty() && epoch_ + 1 - *unfinished_.begin() >= limit) {
-    throw InvalidState(
-        fmt::format("operations in flight: got one more while operation {} is not finished, wanted at most "
-                    "Config::max_in_flight = {}; finish it first",
-                    *unfinished_.begin(),
-                    limit));
+    throw InvalidState(fmt::format(
+        "operations in flight: got one more while operation {} is not finished, wanted at most "
+        "Config::max_in_flight = {}; finish it first",
+        *unfinished_.begin(),
+        limit));
   }
 }
 
@@ -110,8 +112,9 @@ std::shared_ptr<const HandleState> BufferState::check_handle(const DispatchHandl
     throw InvalidState("handle: got an empty one, wanted the handle of a dispatch of this buffer");
   }
   if (handle.state_->buffer_id != id_) {
-    throw InvalidState("handle: got one of another buffer (or of this one before it was rebuilt), wanted the "
-                       "handle of a dispatch of this buffer");
+    throw InvalidState(
+        "handle: got one of another buffer (or of this one before it was rebuilt), wanted the "
+        "handle of a dispatch of this buffer");
   }
   return handle.state_;
 }
@@ -134,8 +137,8 @@ PendingCombine BufferState::issue(const CombineRequest& request, bool background
   return {shared_from_this(), std::move(operation)};
 }
 
-/// Hands the region that peers already have leave to fill to the operation, if it fits; else keeps it from everybody until
-/// no peer can be writing there.
+/// Hands the region that peers already have leave to fill to the operation, if it fits; else keeps
+/// it from everybody until no peer can be writing there.
 void BufferState::prepare_padded(DispatchOperation& operation) {
   protocol::PaddedArgs& padded = operation.args.padded;
   padded.previous_epoch = static_cast<std::uint32_t>(last_padded_epoch_);
@@ -230,20 +233,21 @@ void BufferState::abandon(const std::shared_ptr<Operation>& operation) noexcept 
   }
 }
 
-/// Reserves the next padded dispatch's region ahead, so that its senders wait for nothing. Only while no later one is under
-/// way, and only if there is room.
+/// Reserves the next padded dispatch's region ahead, so that its senders wait for nothing. Only
+/// while no later one is under way, and only if there is room.
 void BufferState::offer_next_padded(const DispatchOperation& operation) {
   if (last_padded_epoch_ != operation.job->epoch()) {
     return;
   }
-  const auto region = arena_->allocate(operation.args.landing_of(operation.args.padded_rows()).region_bytes());
+  const auto region =
+      arena_->allocate(operation.args.landing_of(operation.args.padded_rows()).region_bytes());
   if (!region) {
     return;
   }
   offered_region_ = *region;
   offered_signature_ = operation.args.padded.signature;
   host::HostWarp warp = workers_->make_warp();
-  protocol::CountExchange::offer_next_region(warp, operation.args, offered_region_);
+  protocol::post_permits(warp, operation.args, offered_region_, protocol::kNextSignatureWord);
   warp.end_round();
 }
 
@@ -253,8 +257,8 @@ void BufferState::quarantine(std::uint64_t region, std::uint64_t epoch) {
   }
 }
 
-/// An operation that finished here was issued by every rank, each of which had by then finished all that came
-/// max_in_flight before it.
+/// An operation that finished here was issued by every rank, each of which had by then finished all
+/// that came max_in_flight before it.
 void BufferState::release_quarantined(std::uint64_t finished_epoch) {
   const auto limit = static_cast<std::uint64_t>(config_.max_in_flight);
   std::erase_if(quarantined_, [&](const Quarantined& entry) {
@@ -275,27 +279,31 @@ void BufferState::release_if_any(std::uint64_t region) {
 HeapTensor BufferState::allocate(DType dtype, std::initializer_list<std::int64_t> shape) {
   if (shape.size() == 0 || shape.size() > kMaxTensorDims ||
       std::any_of(shape.begin(), shape.end(), [](std::int64_t extent) { return extent < 0; })) {
-    refuse("allocate shape", fmt::format("{} dimensions", shape.size()), "1 to 4 extents of 0 or more");
+    refuse("allocate shape",
+           fmt::format("{} dimensions", shape.size()),
+           "1 to 4 extents of 0 or more");
   }
   const TensorView sized(nullptr, dtype, shape);
   const std::uint64_t bytes = static_cast<std::uint64_t>(sized.num_elems()) * dtype_bytes(dtype);
   const auto region = arena_->allocate(bytes);
   if (!region) {
     const std::uint64_t available = arena_->largest_free_bytes();
-    throw HeapTooSmall(peers_.rank,
-                       bytes,
-                       available,
-                       fmt::format("allocate: needed {} bytes in one region, largest free {} bytes; release "
-                                   "earlier results, or raise Config::heap_bytes (now {}) on every rank",
-                                   bytes,
-                                   available,
-                                   config_.heap_bytes));
+    throw HeapTooSmall(
+        peers_.rank,
+        bytes,
+        available,
+        fmt::format("allocate: needed {} bytes in one region, largest free {} bytes; release "
+                    "earlier results, or raise Config::heap_bytes (now {}) on every rank",
+                    bytes,
+                    available,
+                    config_.heap_bytes));
   }
   return HeapTensor(shared_from_this(), *region, TensorView(peers_.local(*region), dtype, shape));
 }
 
 MemoryUse BufferState::memory_use() const {
-  return {config_.heap_bytes, control_.block_bytes(), arena_->used_bytes(), arena_->peak_used_bytes()};
+  return {
+      config_.heap_bytes, control_.block_bytes(), arena_->used_bytes(), arena_->peak_used_bytes()};
 }
 
 std::string BufferState::describe() const {

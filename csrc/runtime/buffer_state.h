@@ -1,4 +1,5 @@
-// The inside of a Buffer: heap, workers, epochs, and the life of every operation. Results hold it alive.
+// The inside of a Buffer: heap, workers, epochs, and the life of every operation. Results hold it
+// alive.
 #pragma once
 
 #include <cstdint>
@@ -69,8 +70,8 @@ class BufferState : public std::enable_shared_from_this<BufferState> {
   std::unique_ptr<memory::Arena> arena_;
   std::unique_ptr<host::Workers> workers_;
 
-  std::uint64_t epoch_ = 0;               // of the last operation issued
-  std::set<std::uint64_t> unfinished_;    // epochs issued and not finished
+  std::uint64_t epoch_ = 0;             // of the last operation issued
+  std::set<std::uint64_t> unfinished_;  // epochs issued and not finished
   std::uint64_t last_padded_epoch_ = 0;
   std::uint64_t offered_region_ = protocol::kNoRegion;  // for the next padded dispatch
   std::uint32_t offered_signature_ = 0;

@@ -41,12 +41,15 @@ constexpr int kMaxInFlight = 16;
 constexpr int kMaxExperts = 65'536;
 constexpr int kMaxChunkTokens = 4096;
 constexpr int kMaxSpinPolls = 1'000'000;
-/// derived: a role polls in about 0.1 us, so an undisturbed rank spins for some 20 us, a futex round trip or two.
+/// derived: a role polls in about 0.1 us, so an undisturbed rank spins for some 20 us, a futex
+/// round trip or two.
 constexpr int kIdleMachineSpinPolls = 200;
 
 void check_range(const char* name, std::int64_t value, std::int64_t low, std::int64_t high) {
   if (value < low || value > high) {
-    refuse(fmt::format("Config::{}", name), fmt::format("{}", value), fmt::format("{} to {}", low, high));
+    refuse(fmt::format("Config::{}", name),
+           fmt::format("{}", value),
+           fmt::format("{} to {}", low, high));
   }
 }
 
@@ -73,13 +76,14 @@ int available_cores() {
 struct Agreed {
   std::array<std::int64_t, 7> values;
 };
-constexpr std::array<const char*, 7> kAgreedNames = {"heap_bytes",
-                                                     "heap_kind (0 auto, 1 in-process, 2 shared memory)",
-                                                     "use_huge_pages",
-                                                     "num_channels",
-                                                     "max_in_flight",
-                                                     "max_experts",
-                                                     "expert_copies (0 by sender, 1 by receiver)"};
+constexpr std::array<const char*, 7> kAgreedNames = {
+    "heap_bytes",
+    "heap_kind (0 auto, 1 in-process, 2 shared memory)",
+    "use_huge_pages",
+    "num_channels",
+    "max_in_flight",
+    "max_experts",
+    "expert_copies (0 by sender, 1 by receiver)"};
 
 Agreed agreed_fields(const Config& config) {
   return {{static_cast<std::int64_t>(config.heap_bytes),
@@ -99,12 +103,13 @@ void check_agreement(const Config& config, Bootstrap& rendezvous) {
       if (all[rank].values[i] != mine.values[i]) {
         throw ConfigMismatch(
             static_cast<int>(rank),
-            fmt::format("Config::{}: rank {} has {}, this rank ({}) has {}; give every rank the same",
-                        kAgreedNames[i],
-                        rank,
-                        all[rank].values[i],
-                        rendezvous.rank(),
-                        mine.values[i]));
+            fmt::format(
+                "Config::{}: rank {} has {}, this rank ({}) has {}; give every rank the same",
+                kAgreedNames[i],
+                rank,
+                all[rank].values[i],
+                rendezvous.rank(),
+                mine.values[i]));
       }
     }
   }
@@ -122,7 +127,8 @@ Config agree_on_config(const Config& config, Bootstrap& rendezvous) {
   }
   const std::vector<int> workers = bootstrap::gather_values(rendezvous, resolved.num_workers);
   if (resolved.num_channels == 0) {
-    resolved.num_channels = std::min(*std::max_element(workers.begin(), workers.end()), kMaxChannels);
+    resolved.num_channels =
+        std::min(*std::max_element(workers.begin(), workers.end()), kMaxChannels);
   }
   if (resolved.spin_polls < 0) {
     int busy = 0;

@@ -7,7 +7,8 @@
 namespace switchyard::runtime {
 
 /// Called by: one thread of every rank (collective)
-/// Errors:    InvalidArgument for a field out of range; ConfigMismatch naming rank, field, got and wanted
+/// Errors:    InvalidArgument for a field out of range; ConfigMismatch naming rank, field, got and
+/// wanted
 Config agree_on_config(const Config& config, Bootstrap& bootstrap);
 
 }  // namespace switchyard::runtime

@@ -48,7 +48,9 @@ std::uint32_t hash_words(const std::uint32_t* words, std::size_t count) {
   return hash;
 }
 
-std::uint32_t Descriptor::signature() const { return hash_words(values_.data(), values_.size()); }
+std::uint32_t Descriptor::signature() const {
+  return hash_words(values_.data(), values_.size());
+}
 
 void Descriptor::publish(const protocol::OperationArgs& op) const {
   protocol::OperationDescriptor* slot = slot_of(op, op.peers.rank);

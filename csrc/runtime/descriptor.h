@@ -1,5 +1,5 @@
-// What all ranks must agree on before an operation moves anything: a list of named fields, its hash (the signature that
-// travels with the first message) and the words for a disagreement.
+// What all ranks must agree on before an operation moves anything: a list of named fields, its hash
+// (the signature that travels with the first message) and the words for a disagreement.
 #pragma once
 
 #include <array>
@@ -20,12 +20,12 @@ enum class Field : std::uint8_t {
   kTopk,
   kNumExperts,
   kIndexBytes,
-  kWeights,      ///< dispatch: weights are carried; combine: row_topk_weights are summed
+  kWeights,  ///< dispatch: weights are carried; combine: row_topk_weights are summed
   kAlignment,
   kZeroPadding,
   kMaxTokens,
   kQuantize,
-  kScaleWords,   ///< 32-bit words of scales a row
+  kScaleWords,  ///< 32-bit words of scales a row
 };
 inline constexpr std::size_t kNumFields = 14;
 

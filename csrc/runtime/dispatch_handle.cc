@@ -11,14 +11,30 @@ const runtime::HandleState& DispatchHandle::state() const {
   return *state_;
 }
 
-Layout DispatchHandle::layout() const { return state().layout; }
-int DispatchHandle::num_tokens() const { return state().shape().num_tokens; }
-int DispatchHandle::hidden() const { return state().hidden; }
-int DispatchHandle::topk() const { return state().shape().topk; }
-int DispatchHandle::num_experts() const { return state().shape().num_experts; }
-int DispatchHandle::max_tokens() const { return state().max_tokens; }
-std::int64_t DispatchHandle::num_rows() const { return state().num_rows; }
-std::span<const std::int32_t> DispatchHandle::rows_from_rank() const { return state().rows_from; }
+Layout DispatchHandle::layout() const {
+  return state().layout;
+}
+int DispatchHandle::num_tokens() const {
+  return state().shape().num_tokens;
+}
+int DispatchHandle::hidden() const {
+  return state().hidden;
+}
+int DispatchHandle::topk() const {
+  return state().shape().topk;
+}
+int DispatchHandle::num_experts() const {
+  return state().shape().num_experts;
+}
+int DispatchHandle::max_tokens() const {
+  return state().max_tokens;
+}
+std::int64_t DispatchHandle::num_rows() const {
+  return state().num_rows;
+}
+std::span<const std::int32_t> DispatchHandle::rows_from_rank() const {
+  return state().rows_from;
+}
 std::span<const std::int32_t> DispatchHandle::rows_per_expert() const {
   return state().rows_per_expert;
 }
@@ -28,7 +44,9 @@ std::span<const std::int32_t> DispatchHandle::rows_per_expert_and_rank() const {
 std::span<const std::int64_t> DispatchHandle::expert_offsets() const {
   return state().expert_offsets;
 }
-std::span<const std::int32_t> DispatchHandle::row_of_entry() const { return state().row_of_entry; }
+std::span<const std::int32_t> DispatchHandle::row_of_entry() const {
+  return state().row_of_entry;
+}
 std::span<const std::int32_t> DispatchHandle::rank_of_entry() const {
   return state().rank_of_entry;
 }

@@ -1,5 +1,5 @@
-// What one dispatch leaves behind for combine and for dispatching again: the route of this rank's tokens, where they went,
-// and what landed here.
+// What one dispatch leaves behind for combine and for dispatching again: the route of this rank's
+// tokens, where they went, and what landed here.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,7 @@ class HandleState {
   bool zero_padding = false;
 
   std::vector<std::int32_t> rows_of_rank;  ///< [num_ranks] rows of each rank's landing
-  std::vector<std::int32_t> base;          ///< [num_ranks][bases_per_rank] this rank's first rows there
+  std::vector<std::int32_t> base;  ///< [num_ranks][bases_per_rank] this rank's first rows there
 
   std::vector<std::int32_t> rows_from;       ///< [num_ranks]
   std::vector<std::int32_t> counts_from;     ///< [num_ranks][experts_per_rank]
@@ -55,7 +55,9 @@ class HandleState {
   }
   /// Where each source's rows lie here.
   [[nodiscard]] protocol::RowRuns runs() const {
-    return {row_per_expert() ? counts_from.data() : rows_from.data(), base_from.data(), bases_per_rank()};
+    return {row_per_expert() ? counts_from.data() : rows_from.data(),
+            base_from.data(),
+            bases_per_rank()};
   }
 
   /// Sizes the tables for a dispatch about to count; padded places are known at once.

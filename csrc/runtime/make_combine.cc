@@ -16,7 +16,9 @@ namespace {
 constexpr std::size_t kRowAlignment = protocol::kPartAlignment;
 
 /// Rows inside this rank's heap, without gaps, are read where they lie.
-std::uint64_t offset_in_heap(const OperationContext& context, const Rows& x, std::uint64_t row_bytes) {
+std::uint64_t offset_in_heap(const OperationContext& context,
+                             const Rows& x,
+                             std::uint64_t row_bytes) {
   const std::byte* heap = context.op.peers.local(0);
   const std::uint64_t extent = static_cast<std::uint64_t>(x.num_rows) * row_bytes;
   const bool inside = x.data >= heap && extent <= context.heap_bytes &&
@@ -33,10 +35,12 @@ Rows check_x(const CombineRequest& request, const HandleState& handle) {
                              .num_rows = handle.num_rows,
                              .alignment = kRowAlignment,
                              .collapse_leading_dims = true});
-  const std::uint64_t row_bytes = static_cast<std::uint64_t>(x.num_cols) * dtype_bytes(request.x.dtype);
+  const std::uint64_t row_bytes =
+      static_cast<std::uint64_t>(x.num_cols) * dtype_bytes(request.x.dtype);
   if (row_bytes == 0 || row_bytes % kRowAlignment != 0) {
     refuse("x row bytes",
-           fmt::format("{} elements of {} = {} bytes", x.num_cols, dtype_name(request.x.dtype), row_bytes),
+           fmt::format(
+               "{} elements of {} = {} bytes", x.num_cols, dtype_name(request.x.dtype), row_bytes),
            fmt::format("a positive multiple of {} bytes", kRowAlignment));
   }
   return x;
@@ -55,9 +59,10 @@ void fill_problem(CombineOperation& operation, const CombineRequest& request, co
   problem.row_per_expert = handle.row_per_expert();
   problem.sums_topk_weights = request.row_topk_weights.given();
   // The sums are the next layer's input, but not before every token has one.
-  problem.copy_hint = static_cast<std::uint64_t>(problem.num_tokens) * problem.row_bytes >= kStreamFromBytes
-                          ? protocol::CopyHint::kStream
-                          : protocol::CopyHint::kKeep;
+  problem.copy_hint =
+      static_cast<std::uint64_t>(problem.num_tokens) * problem.row_bytes >= kStreamFromBytes
+          ? protocol::CopyHint::kStream
+          : protocol::CopyHint::kKeep;
 }
 
 void fill_experts(CombineOperation& operation,
@@ -77,11 +82,12 @@ void fill_experts(CombineOperation& operation,
   experts.copy_in.row_bytes = experts.heap_offset == protocol::kNoRegion ? problem.row_bytes : 0;
   if (request.row_weights.given()) {
     experts.copy_in.num_weights = 1;
-    experts.row_weights = reinterpret_cast<const float*>(check_vector(request.row_weights,
-                                                                      {.name = "row_weights",
-                                                                       .dtypes = {DType::kFp32},
-                                                                       .num_rows = handle.num_rows,
-                                                                       .alignment = sizeof(float)}));
+    experts.row_weights =
+        reinterpret_cast<const float*>(check_vector(request.row_weights,
+                                                    {.name = "row_weights",
+                                                     .dtypes = {DType::kFp32},
+                                                     .num_rows = handle.num_rows,
+                                                     .alignment = sizeof(float)}));
   }
   if (request.row_topk_weights.given()) {
     const Rows weights = check_rows(request.row_topk_weights,

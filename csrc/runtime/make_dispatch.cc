@@ -152,7 +152,7 @@ std::shared_ptr<HandleState> make_handle(const OperationContext& context,
 struct Scales {
   std::int64_t words = 0;  ///< 32-bit words a row
   DType dtype = DType::kFp32;
-  Rows rows;               ///< given by the caller
+  Rows rows;  ///< given by the caller
 };
 
 Scales check_scales(const DispatchRequest& request, const Rows& x) {
@@ -160,16 +160,20 @@ Scales check_scales(const DispatchRequest& request, const Rows& x) {
   const bool fp8 = request.x.dtype == DType::kFp8E4m3;
   if (request.quantize != Quantize::kNone) {
     if (request.x.dtype != DType::kBf16 || request.scales.given()) {
-      refuse("quantize",
-             fmt::format("x {}{}", dtype_name(request.x.dtype), request.scales.given() ? " with scales" : ""),
-             "bf16 rows without scales");
+      refuse(
+          "quantize",
+          fmt::format(
+              "x {}{}", dtype_name(request.x.dtype), request.scales.given() ? " with scales" : ""),
+          "bf16 rows without scales");
     }
     const bool packed = request.quantize == Quantize::kFp8ScalesUe8m0;
     scales.dtype = packed ? DType::kUe8m0x4 : DType::kFp32;
     scales.words = ceil_div(x.num_cols, packed ? 4 * kScaleBlockElems : kScaleBlockElems);
   } else if (request.scales.given()) {
     if (!fp8) {
-      refuse("scales", fmt::format("a tensor beside {} rows", dtype_name(request.x.dtype)), "fp8_e4m3 rows");
+      refuse("scales",
+             fmt::format("a tensor beside {} rows", dtype_name(request.x.dtype)),
+             "fp8_e4m3 rows");
     }
     const bool packed = request.scales.dtype == DType::kUe8m0x4;
     scales.dtype = request.scales.dtype;
@@ -226,8 +230,8 @@ void fill_problem(DispatchOperation& operation,
   problem.counted_before = follows && handle.layout != Layout::kPadded;
   problem.packet.payload_bytes =
       problem.hidden * static_cast<std::uint32_t>(dtype_bytes(operation.out_dtype));
-  problem.packet.scales_bytes = static_cast<std::uint32_t>(
-      protocol::round_up(static_cast<std::uint64_t>(scales.words) * sizeof(std::uint32_t), kRowAlignment));
+  problem.packet.scales_bytes = static_cast<std::uint32_t>(protocol::round_up(
+      static_cast<std::uint64_t>(scales.words) * sizeof(std::uint32_t), kRowAlignment));
   problem.packet.index_bytes = static_cast<std::uint32_t>(dtype_bytes(handle.source->index_dtype));
   problem.packet.num_entries =
       problem.layout == Layout::kRankMajor ? static_cast<std::uint32_t>(problem.topk) : 1;
@@ -262,7 +266,8 @@ void fill_pointers(DispatchOperation& operation, const Rows& x, const Scales& sc
                   route.tokens_per_expert.data(),
                   route.has_duplicates};
   operation.region_of_rank.resize(static_cast<std::size_t>(handle.num_ranks));
-  args.placement = {operation.region_of_rank.data(), handle.rows_of_rank.data(), handle.base.data()};
+  args.placement = {
+      operation.region_of_rank.data(), handle.rows_of_rank.data(), handle.base.data()};
   args.landing = {handle.rows_from.data(),
                   handle.counts_from.data(),
                   handle.base_from.data(),
@@ -272,7 +277,9 @@ void fill_pointers(DispatchOperation& operation, const Rows& x, const Scales& sc
 }
 
 /// The caller's own output memory. How many rows it must hold is known once counts are in.
-void check_output(DispatchOperation& operation, const DispatchRequest& request, const Scales& scales) {
+void check_output(DispatchOperation& operation,
+                  const DispatchRequest& request,
+                  const Scales& scales) {
   if (!request.out_x.given()) {
     if (request.out_scales.given()) {
       refuse("out_scales", "a tensor without out_x", "both, or neither");
@@ -305,7 +312,10 @@ void check_output(DispatchOperation& operation, const DispatchRequest& request, 
   }
 }
 
-void describe(DispatchOperation& operation, const DispatchRequest& request, const Scales& scales, bool follows) {
+void describe(DispatchOperation& operation,
+              const DispatchRequest& request,
+              const Scales& scales,
+              bool follows) {
   const HandleState& handle = *operation.handle;
   Descriptor& descriptor = operation.descriptor;
   descriptor.set(Field::kKind, 1);
@@ -315,7 +325,8 @@ void describe(DispatchOperation& operation, const DispatchRequest& request, cons
   descriptor.set(Field::kHidden, request.x.shape[1]);
   descriptor.set(Field::kTopk, handle.shape().topk);
   descriptor.set(Field::kNumExperts, handle.shape().num_experts);
-  descriptor.set(Field::kIndexBytes, static_cast<std::int64_t>(dtype_bytes(handle.source->index_dtype)));
+  descriptor.set(Field::kIndexBytes,
+                 static_cast<std::int64_t>(dtype_bytes(handle.source->index_dtype)));
   descriptor.set(Field::kWeights, handle.source->weighted ? 1 : 0);
   descriptor.set(Field::kAlignment, handle.expert_alignment);
   descriptor.set(Field::kZeroPadding, handle.zero_padding ? 1 : 0);
@@ -336,9 +347,10 @@ void add_roles(DispatchOperation& operation) {
 
 }  // namespace
 
-std::shared_ptr<DispatchOperation> make_dispatch(const OperationContext& context,
-                                                 const DispatchRequest& request,
-                                                 const std::shared_ptr<const HandleState>& previous) {
+std::shared_ptr<DispatchOperation> make_dispatch(
+    const OperationContext& context,
+    const DispatchRequest& request,
+    const std::shared_ptr<const HandleState>& previous) {
   const Rows x = check_rows(request.x,
                             {.name = "x",
                              .dtypes = {DType::kBf16, DType::kFp16, DType::kFp32, DType::kFp8E4m3},
@@ -347,8 +359,7 @@ std::shared_ptr<DispatchOperation> make_dispatch(const OperationContext& context
   const bool follows = previous != nullptr;
 
   auto operation = std::make_shared<DispatchOperation>(context.op.epoch);
-  operation->out_dtype =
-      request.quantize == Quantize::kNone ? request.x.dtype : DType::kFp8E4m3;
+  operation->out_dtype = request.quantize == Quantize::kNone ? request.x.dtype : DType::kFp8E4m3;
   check_row_bytes(x, request.x.dtype);
   check_row_bytes(x, operation->out_dtype);
   operation->scale_dtype = scales.dtype;

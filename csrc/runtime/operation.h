@@ -1,5 +1,5 @@
-// One dispatch or combine from issue to finish on one rank: the arguments of its roles, the memory they point to, and the job
-// that runs them.
+// One dispatch or combine from issue to finish on one rank: the arguments of its roles, the memory
+// they point to, and the job that runs them.
 #pragma once
 
 #include <cstdint>
@@ -78,15 +78,17 @@ class CombineOperation final : public Operation {
 
 /// Checks a request and builds its operation; nothing is sent.
 /// Errors: InvalidArgument, InvalidState
-std::shared_ptr<DispatchOperation> make_dispatch(const OperationContext& context,
-                                                 const DispatchRequest& request,
-                                                 const std::shared_ptr<const HandleState>& previous);
+std::shared_ptr<DispatchOperation> make_dispatch(
+    const OperationContext& context,
+    const DispatchRequest& request,
+    const std::shared_ptr<const HandleState>& previous);
 std::shared_ptr<CombineOperation> make_combine(const OperationContext& context,
                                                const CombineRequest& request,
                                                const std::shared_ptr<const HandleState>& handle);
 
-/// Rows worth more than this stream past the caches; below it, they stay for whoever reads them next.
-/// derived: half of a common last-level cache share of one rank; benchmarks/micro/row_ops_bench.cc shows both sides.
+/// Rows worth more than this stream past the caches; below it, they stay for whoever reads them
+/// next. derived: half of a common last-level cache share of one rank;
+/// benchmarks/micro/row_ops_bench.cc shows both sides.
 inline constexpr std::uint64_t kStreamFromBytes = std::uint64_t{4} << 20U;
 
 }  // namespace switchyard::runtime

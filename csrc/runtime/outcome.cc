@@ -14,7 +14,8 @@ using protocol::FailureKind;
 
 std::string fault_text(const host::Fault& fault, int rank) {
   return fmt::format(
-      "rank {}{}, {} of channel {}, operation {}: waited for {} from rank {} (wanted word {:#x}, saw {:#x})",
+      "rank {}{}, {} of channel {}, operation {}: waited for {} from rank {} (wanted word {:#x}, "
+      "saw {:#x})",
       fault.reporter,
       fault.reporter == rank ? " (this rank)" : "",
       protocol::role_name(fault.role),
@@ -40,15 +41,17 @@ std::string mismatch_text(const Operation& operation, int peer) {
       failure.rank,
       failure.needed,
       failure.available,
-      fmt::format("{}: the heap of rank {} has no room: needed {} bytes in one region, largest free {} "
-                  "bytes; release earlier results there, or raise Config::heap_bytes (now {}) on every rank "
-                  "by at least {}",
-                  operation.name(),
-                  failure.rank,
-                  failure.needed,
-                  failure.available,
-                  heap_bytes,
-                  failure.needed - failure.available));
+      fmt::format(
+          "{}: the heap of rank {} has no room: needed {} bytes in one region, largest free {} "
+          "bytes; release earlier results there, or raise Config::heap_bytes (now {}) on every "
+          "rank "
+          "by at least {}",
+          operation.name(),
+          failure.rank,
+          failure.needed,
+          failure.available,
+          heap_bytes,
+          failure.needed - failure.available));
 }
 
 }  // namespace
@@ -57,15 +60,17 @@ void throw_fault(const host::Fault& fault, int rank, std::chrono::milliseconds t
   const std::string where = fault_text(fault, rank);
   switch (fault.cause) {
     case ErrorCode::kPeerLost:
-      throw PeerLost(fault.wait.peer,
-                     fmt::format("rank {} died: {}; rebuild the group without it", fault.wait.peer, where));
+      throw PeerLost(
+          fault.wait.peer,
+          fmt::format("rank {} died: {}; rebuild the group without it", fault.wait.peer, where));
     case ErrorCode::kTimeout:
-      throw Timeout(fault.wait.peer,
-                    fmt::format("rank {} made no progress for {} ms: {}; look there first, or raise "
-                                "Config::timeout if it is only slow",
-                                fault.wait.peer,
-                                timeout.count(),
-                                where));
+      throw Timeout(
+          fault.wait.peer,
+          fmt::format("rank {} made no progress for {} ms: {}; look there first, or raise "
+                      "Config::timeout if it is only slow",
+                      fault.wait.peer,
+                      timeout.count(),
+                      where));
     default:
       throw Error(ErrorCode::kInternal, fmt::format("rank {} failed: {}", fault.reporter, where));
   }
@@ -82,21 +87,21 @@ void throw_failure(const Operation& operation, std::uint64_t heap_bytes) {
   }
   switch (failure.kind) {
     case FailureKind::kMismatch:
-      throw ConfigMismatch(
-          failure.rank,
-          fmt::format("{}: ranks disagree on operation {}: {}; nothing was moved, every rank must issue the "
-                      "same sequence of operations",
-                      operation.name(),
-                      operation.args_op().epoch,
-                      mismatch_text(operation, failure.rank)));
+      throw ConfigMismatch(failure.rank,
+                           fmt::format("{}: ranks disagree on operation {}: {}; nothing was moved, "
+                                       "every rank must issue the "
+                                       "same sequence of operations",
+                                       operation.name(),
+                                       operation.args_op().epoch,
+                                       mismatch_text(operation, failure.rank)));
     case FailureKind::kHeapTooSmall:
       throw_no_room(operation, heap_bytes);
     case FailureKind::kOutputTooSmall:
-      throw InvalidArgument(
-          fmt::format("out_x or out_scales of rank {}: got {} rows, wanted at least {}; nothing was moved",
-                      failure.rank,
-                      failure.available,
-                      failure.needed));
+      throw InvalidArgument(fmt::format(
+          "out_x or out_scales of rank {}: got {} rows, wanted at least {}; nothing was moved",
+          failure.rank,
+          failure.available,
+          failure.needed));
     default:
       throw Error(ErrorCode::kInternal,
                   fmt::format("{}: rank {} sent counts or offsets that cannot be ({}, {})",

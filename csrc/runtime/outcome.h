@@ -9,7 +9,9 @@
 namespace switchyard::runtime {
 
 /// The group failed: PeerLost, Timeout or an internal error, with rank, role, channel and step.
-[[noreturn]] void throw_fault(const host::Fault& fault, int rank, std::chrono::milliseconds timeout);
+[[noreturn]] void throw_fault(const host::Fault& fault,
+                              int rank,
+                              std::chrono::milliseconds timeout);
 
 /// The operation failed on every rank alike; the group stays usable.
 [[noreturn]] void throw_failure(const Operation& operation, std::uint64_t heap_bytes);

@@ -8,8 +8,8 @@ namespace switchyard {
 namespace runtime {
 namespace {
 
-/// Views over one block of a landing: [R, cols] for compact layouts, [E, N, M, cols] for padded; without cols, one
-/// dimension less.
+/// Views over one block of a landing: [R, cols] for compact layouts, [E, N, M, cols] for padded;
+/// without cols, one dimension less.
 class BlockShape {
  public:
   explicit BlockShape(const HandleState& handle) {
@@ -63,10 +63,11 @@ LandedRows::LandedRows(std::shared_ptr<BufferState> buffer, const DispatchOperat
   const protocol::LandingLayout landing = operation.args.landing_of(handle.num_rows);
   const BlockShape shape(handle);
   std::byte* base = region_.data();
-  x = shape.matrix(base + landing.payload_offset(0),
-                   operation.out_dtype,
-                   packet.payload_bytes,
-                   static_cast<std::int64_t>(packet.payload_bytes / dtype_bytes(operation.out_dtype)));
+  x = shape.matrix(
+      base + landing.payload_offset(0),
+      operation.out_dtype,
+      packet.payload_bytes,
+      static_cast<std::int64_t>(packet.payload_bytes / dtype_bytes(operation.out_dtype)));
   if (operation.args.input.scales_words != 0) {
     scales = shape.matrix(base + landing.scales_offset(0),
                           operation.scale_dtype,
@@ -116,7 +117,8 @@ namespace {
 template <class Owned>
 const Owned& require(const std::unique_ptr<Owned>& owned, const char* what) {
   if (owned == nullptr) {
-    throw InvalidState(fmt::format("{}: got a use after release (or of an empty result), wanted a live one", what));
+    throw InvalidState(fmt::format(
+        "{}: got a use after release (or of an empty result), wanted a live one", what));
   }
   return *owned;
 }
@@ -130,30 +132,51 @@ DispatchResult::DispatchResult(DispatchResult&& other) noexcept = default;
 DispatchResult& DispatchResult::operator=(DispatchResult&& other) noexcept = default;
 DispatchResult::~DispatchResult() = default;
 
-const runtime::LandedRows& DispatchResult::rows() const { return require(rows_, "DispatchResult"); }
-TensorView DispatchResult::x() const { return rows().x; }
-TensorView DispatchResult::scales() const { return rows().scales; }
-ConstTensorView DispatchResult::topk_idx() const { return rows().topk_idx; }
-ConstTensorView DispatchResult::topk_weights() const { return rows().topk_weights; }
-ConstTensorView DispatchResult::source_rank() const { return rows().source_rank; }
-ConstTensorView DispatchResult::source_token() const { return rows().source_token; }
+const runtime::LandedRows& DispatchResult::rows() const {
+  return require(rows_, "DispatchResult");
+}
+TensorView DispatchResult::x() const {
+  return rows().x;
+}
+TensorView DispatchResult::scales() const {
+  return rows().scales;
+}
+ConstTensorView DispatchResult::topk_idx() const {
+  return rows().topk_idx;
+}
+ConstTensorView DispatchResult::topk_weights() const {
+  return rows().topk_weights;
+}
+ConstTensorView DispatchResult::source_rank() const {
+  return rows().source_rank;
+}
+ConstTensorView DispatchResult::source_token() const {
+  return rows().source_token;
+}
 const DispatchHandle& DispatchResult::handle() const {
   if (!handle_.valid()) {
     throw InvalidState("DispatchResult: got an empty result, wanted one that dispatch returned");
   }
   return handle_;
 }
-void DispatchResult::release() { rows_.reset(); }
+void DispatchResult::release() {
+  rows_.reset();
+}
 
 CombineResult::CombineResult() = default;
-CombineResult::CombineResult(std::unique_ptr<runtime::CombinedRows> rows) : rows_(std::move(rows)) {}
+CombineResult::CombineResult(std::unique_ptr<runtime::CombinedRows> rows)
+    : rows_(std::move(rows)) {}
 CombineResult::CombineResult(CombineResult&& other) noexcept = default;
 CombineResult& CombineResult::operator=(CombineResult&& other) noexcept = default;
 CombineResult::~CombineResult() = default;
-TensorView CombineResult::out() const { return require(rows_, "CombineResult").out; }
+TensorView CombineResult::out() const {
+  return require(rows_, "CombineResult").out;
+}
 ConstTensorView CombineResult::topk_weights() const {
   return require(rows_, "CombineResult").topk_weights;
 }
-void CombineResult::release() { rows_.reset(); }
+void CombineResult::release() {
+  rows_.reset();
+}
 
 }  // namespace switchyard

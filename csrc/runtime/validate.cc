@@ -60,7 +60,8 @@ ConstTensorView collapse(const ConstTensorView& view, const RowsWanted& wanted) 
 
 void check_layout(const ConstTensorView& view, const RowsWanted& wanted) {
   if (view.strides[1] != 1 && view.shape[1] > 1) {
-    refuse(fmt::format("{} innermost stride", wanted.name), fmt::format("{}", view.strides[1]), "1");
+    refuse(
+        fmt::format("{} innermost stride", wanted.name), fmt::format("{}", view.strides[1]), "1");
   }
   if (view.shape[0] > 1 && view.strides[0] < view.shape[1]) {
     refuse(fmt::format("{} row stride", wanted.name),
@@ -99,7 +100,8 @@ Rows check_rows(const ConstTensorView& view, const RowsWanted& wanted) {
     refuse(wanted.name, "nothing", "a tensor");
   }
   check_dtype(view, wanted);
-  const bool collapses = wanted.collapse_leading_dims && view.ndim > 2 && view.ndim <= kMaxTensorDims;
+  const bool collapses =
+      wanted.collapse_leading_dims && view.ndim > 2 && view.ndim <= kMaxTensorDims;
   if (!collapses && view.ndim != 2) {
     refuse(fmt::format("{} shape", wanted.name), shape_text(view), "two dimensions");
   }
@@ -118,13 +120,16 @@ Rows check_rows(const ConstTensorView& view, const RowsWanted& wanted) {
   }
   check_layout(flat, wanted);
   check_pointer(flat, wanted);
-  return {static_cast<std::byte*>(const_cast<void*>(flat.data)), rows, cols, flat.row_stride_bytes()};
+  return {
+      static_cast<std::byte*>(const_cast<void*>(flat.data)), rows, cols, flat.row_stride_bytes()};
 }
 
 const std::byte* check_vector(const ConstTensorView& view, const RowsWanted& wanted) {
   check_dtype(view, wanted);
   if (view.ndim != 1 || view.shape[0] != wanted.num_rows) {
-    refuse(fmt::format("{} shape", wanted.name), shape_text(view), fmt::format("[{}]", wanted.num_rows));
+    refuse(fmt::format("{} shape", wanted.name),
+           shape_text(view),
+           fmt::format("[{}]", wanted.num_rows));
   }
   if (view.strides[0] != 1 && view.shape[0] > 1) {
     refuse(fmt::format("{} stride", wanted.name), fmt::format("{}", view.strides[0]), "1");

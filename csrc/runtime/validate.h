@@ -1,4 +1,5 @@
-// Checks of what callers hand in: each failure is an InvalidArgument with the name, what was got and what is wanted.
+// Checks of what callers hand in: each failure is an InvalidArgument with the name, what was got
+// and what is wanted.
 #pragma once
 
 #include <cstddef>
@@ -24,12 +25,13 @@ struct RowsWanted {
   std::initializer_list<DType> dtypes;
   std::int64_t num_rows = -1;
   std::int64_t num_cols = -1;
-  std::size_t alignment = 1;          ///< of the data pointer and of the row stride, in bytes
-  bool at_least_rows = false;         ///< num_rows is a minimum
-  bool collapse_leading_dims = false; ///< accept [a, b, c, H] contiguous as [a * b * c, H]
+  std::size_t alignment = 1;           ///< of the data pointer and of the row stride, in bytes
+  bool at_least_rows = false;          ///< num_rows is a minimum
+  bool collapse_leading_dims = false;  ///< accept [a, b, c, H] contiguous as [a * b * c, H]
 };
 
-/// Checks a matrix: two dimensions, element type, shape, innermost stride 1, alignment, data present when it has elements.
+/// Checks a matrix: two dimensions, element type, shape, innermost stride 1, alignment, data
+/// present when it has elements.
 Rows check_rows(const ConstTensorView& view, const RowsWanted& wanted);
 
 /// The same for a vector; returns its pointer.

@@ -7,7 +7,8 @@
 namespace switchyard {
 
 const char* version() {
-  static const std::string text = fmt::format("{}.{}.{}", kVersionMajor, kVersionMinor, kVersionPatch);
+  static const std::string text =
+      fmt::format("{}.{}.{}", kVersionMajor, kVersionMinor, kVersionPatch);
   return text.c_str();
 }
 

@@ -25,24 +25,24 @@ struct CombineRequest {
   /// [experts_per_rank][num_ranks][max_tokens][H], or the same as [R, H]) bf16, fp16 or fp32.
   /// Contiguous rows inside the heap (DispatchResult::x of a dispatch, Buffer::allocate) are read
   /// where they lie; anything else is copied into the heap first.
-  ConstTensorView x;
-  DispatchHandle handle;
+  ConstTensorView x{};
+  DispatchHandle handle{};
 
   /// [R] fp32, on the rank of the experts: multiplies each row of x.
-  ConstTensorView row_weights;
+  ConstTensorView row_weights{};
   /// [T, K] fp32, on the rank of the tokens: multiplies the row of each top-k entry. Expert-major
   /// and padded only. An expert named twice by a token has one row, weighted by the sum of its
   /// entries.
-  ConstTensorView topk_weights;
+  ConstTensorView topk_weights{};
   /// Up to two tensors [T, H] of x's type, added first.
-  std::array<ConstTensorView, 2> bias;
+  std::array<ConstTensorView, 2> bias{};
   /// [R, E] fp32, on the rank of the experts (the gradient of the weights, say): summed into
   /// CombineResult::topk_weights [T, K].
-  ConstTensorView row_topk_weights;
+  ConstTensorView row_topk_weights{};
 
   /// Caller's memory for the sums, [T, H] of x's type with 16-byte aligned rows; not given: a view
   /// of the heap.
-  TensorView out;
+  TensorView out{};
 };
 
 /// Summed rows of one combine. Move-only; releases its heap region when destroyed.

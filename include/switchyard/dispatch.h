@@ -69,14 +69,14 @@ class DispatchHandle {
 struct DispatchRequest {
   /// [T, H] bf16, fp16, fp32 or fp8 e4m3; H * element bytes a multiple of 16; rows 16-byte aligned,
   /// innermost stride 1.
-  ConstTensorView x;
+  ConstTensorView x{};
   /// For fp8 rows, carried as they come: fp32 [T, ceil(H / 128)] or packed ue8m0 [T, ceil(H /
   /// 512)]; not given: none.
-  ConstTensorView scales;
+  ConstTensorView scales{};
   /// [T, K] int32 or int64, each a global expert or -1 for none. Not given when `handle` is.
-  ConstTensorView topk_idx;
+  ConstTensorView topk_idx{};
   /// [T, K] fp32; not given: none are carried and the result has no weights.
-  ConstTensorView topk_weights;
+  ConstTensorView topk_weights{};
 
   int num_experts = 0;  ///< a multiple of the number of ranks; expert e lives on rank e /
                         ///< (num_experts / num_ranks)
@@ -90,12 +90,12 @@ struct DispatchRequest {
   /// Dispatch again along the routing of an earlier dispatch (the backward pass): no counting, the
   /// same places. Routing, layout and weights come from the handle; x may differ in element type
   /// and width.
-  DispatchHandle handle;
+  DispatchHandle handle{};
 
   /// Caller's memory for the rows, instead of a view of the heap: [rows >= needed, H] contiguous
   /// rows.
-  TensorView out_x;
-  TensorView out_scales;
+  TensorView out_x{};
+  TensorView out_scales{};
 };
 
 /// Landed rows of one dispatch. Move-only; releases its heap region when destroyed.

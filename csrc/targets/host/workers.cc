@@ -137,7 +137,8 @@ void Workers::run_thread(Slot& slot) {
   }
 }
 
-/// One round of a slot, and, where that got nothing done, a little patience: ends early when `awaited` is done.
+/// One round of a slot, and, where that got nothing done, a little patience: ends early when
+/// `awaited` is done.
 void Workers::run_or_wait(Slot& slot, HostWarp& warp, Patience& patience, const Job* awaited) {
   if (run_round(slot, warp) == Round::kAdvanced) {
     patience.progressed();
@@ -216,8 +217,8 @@ void Workers::drop_all(Slot& slot) {
   slot.entries.clear();
 }
 
-/// Looks at what the blocked roles wait for: a dead peer, or, once `expired`, any peer, becomes the group's fault. True when
-/// the last look before that found progress instead.
+/// Looks at what the blocked roles wait for: a dead peer, or, once `expired`, any peer, becomes the
+/// group's fault. True when the last look before that found progress instead.
 bool Workers::check_waits(Slot& slot, HostWarp& warp, bool expired) {
   const std::unique_lock lock(slot.mutex, std::try_to_lock);
   if (!lock.owns_lock()) {
@@ -229,7 +230,8 @@ bool Workers::check_waits(Slot& slot, HostWarp& warp, bool expired) {
     if (peer < 0 || (!dead && !expired)) {
       continue;
     }
-    // The peer may have published just before it died or before the clock was read: one more look decides.
+    // The peer may have published just before it died or before the clock was read: one more look
+    // decides.
     bool advanced = false;
     const bool done = step_entry(*entry, warp, advanced);
     warp.end_round();
