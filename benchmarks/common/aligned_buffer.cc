@@ -4,8 +4,6 @@
 #include <sys/mman.h>
 
 #include <cerrno>
-#include <cstdlib>
-#include <cstring>
 
 #include "switchyard/error.h"
 
@@ -16,36 +14,42 @@ namespace {
 constexpr std::size_t kPageBytes = 4096;
 constexpr std::size_t kHugePageBytes = std::size_t{2} << 20U;
 
-}  // namespace
-
-void AlignedBuffer::Free::operator()(std::byte* data) const noexcept {
-  std::free(data);
+std::size_t round_up(std::size_t value, std::size_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
 }
 
-AlignedBuffer::AlignedBuffer(std::size_t size) : size_(size) {
-  const std::size_t alignment = size >= kHugePageBytes ? kHugePageBytes : kPageBytes;
-  const std::size_t allocated = (size + alignment - 1) / alignment * alignment;
-  if (allocated == 0) {
+}  // namespace
+
+void AlignedBuffer::Unmap::operator()(std::byte*) const noexcept {
+  ::munmap(base, bytes);
+}
+
+AlignedBuffer::AlignedBuffer(std::size_t size, Pages pages) : size_(size), pages_(pages) {
+  if (size == 0) {
     return;
   }
-  data_.reset(static_cast<std::byte*>(std::aligned_alloc(alignment, allocated)));
-  if (data_ == nullptr) {
-    throw SystemError(ENOMEM,
+  const bool huge = pages == Pages::kHuge && size >= kHugePageBytes;
+  const std::size_t alignment = huge ? kHugePageBytes : kPageBytes;
+  // mmap aligns to small pages only: map more, and use the part that is aligned.
+  const std::size_t mapped = round_up(size, alignment) + (huge ? kHugePageBytes : 0);
+  void* base = ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (base == MAP_FAILED) {
+    throw SystemError(errno,
                       fmt::format("benchmark memory: got none, wanted {} bytes; use fewer ranks, "
                                   "tokens or a smaller hidden",
-                                  allocated));
+                                  mapped));
   }
-  if (alignment == kHugePageBytes) {
-    // Advice only: a kernel without transparent huge pages refuses it, and nothing depends on it.
-    static_cast<void>(::madvise(data_.get(), allocated, MADV_HUGEPAGE));
-  }
-  std::memset(data_.get(), 0, allocated);
+  // Advice only: a kernel without transparent huge pages refuses it, and nothing depends on it.
+  static_cast<void>(::madvise(base, mapped, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE));
+  const auto address = reinterpret_cast<std::uintptr_t>(base);
+  auto* aligned = static_cast<std::byte*>(base) + (round_up(address, alignment) - address);
+  data_ = std::unique_ptr<std::byte, Unmap>(aligned, Unmap{base, mapped});
 }
 
 void AlignedBuffer::reserve(std::size_t size) {
   if (size > size_) {
     data_.reset();
-    *this = AlignedBuffer(size + size / 2);
+    *this = AlignedBuffer(size + size / 2, pages_);
   }
 }
 

@@ -3,31 +3,40 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 
 namespace switchyard::bench {
 
-/// Owns `size` bytes of zeroed memory, aligned to a huge page, with transparent huge pages asked
-/// for. Move-only.
+enum class Pages : std::uint8_t {
+  kHuge,   ///< asks for transparent huge pages when there are 2 MiB or more
+  kSmall,  ///< for memory that is used in small pieces far apart
+};
+
+/// Owns `size` bytes of memory, zero and not yet taken from the system until they are touched.
+/// Move-only.
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;
-  /// Errors: SystemError when there is no memory
-  explicit AlignedBuffer(std::size_t size);
+  /// Errors: SystemError when the system refuses
+  explicit AlignedBuffer(std::size_t size, Pages pages = Pages::kHuge);
 
   [[nodiscard]] std::byte* data() const { return data_.get(); }
   [[nodiscard]] std::size_t size() const { return size_; }
 
-  /// Makes room for `size` bytes; the contents are lost when it has to grow (half as much again, so
-  /// that growth ends).
+  /// Makes room for `size` bytes; the contents are lost when it has to grow (by half more than
+  /// asked, so that growth ends).
   void reserve(std::size_t size);
 
  private:
-  struct Free {
+  struct Unmap {
+    void* base;
+    std::size_t bytes;
     void operator()(std::byte* data) const noexcept;
   };
-  std::unique_ptr<std::byte, Free> data_;
+  std::unique_ptr<std::byte, Unmap> data_;
   std::size_t size_ = 0;
+  Pages pages_ = Pages::kHuge;
 };
 
 }  // namespace switchyard::bench

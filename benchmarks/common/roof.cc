@@ -24,6 +24,18 @@ void check_bases(std::string_view name,
   }
 }
 
+struct Range {
+  std::size_t begin = 0;
+  std::size_t end = 0;
+};
+
+Range share_of(std::size_t num_items, int share, int num_shares) {
+  const auto bound = [&](int idx) {
+    return num_items * static_cast<std::size_t>(idx) / static_cast<std::size_t>(num_shares);
+  };
+  return {bound(share), bound(share + 1)};
+}
+
 }  // namespace
 
 DispatchRoof::DispatchRoof(const Reference& reference,
@@ -45,8 +57,10 @@ DispatchRoof::DispatchRoof(const Reference& reference,
   }
 }
 
-void DispatchRoof::run(RoofCopy copy) const {
-  for (const Row& row : rows_) {
+void DispatchRoof::run(RoofCopy copy, int share, int num_shares) const {
+  const Range range = share_of(rows_.size(), share, num_shares);
+  for (std::size_t row_idx = range.begin; row_idx < range.end; ++row_idx) {
+    const Row& row = rows_[row_idx];
     std::byte* const* dsts = dsts_.data() + row.first_dst;
     if (copy == RoofCopy::kStreaming) {
       host::copy_row(dsts, row.num_dsts, row.src, row_bytes_, protocol::CopyHint::kStream);
@@ -68,8 +82,7 @@ CombineRoof::CombineRoof(const Reference& reference,
                          const TensorView& out)
     : row_bytes_(reference.workload().combine_row_bytes()),
       out_(static_cast<std::byte*>(out.data)),
-      out_stride_(out.row_stride_bytes()),
-      scratch_(row_bytes_) {
+      out_stride_(out.row_stride_bytes()) {
   check_bases("outputs", reference, outputs);
   first_src_.push_back(0);
   for (int token = 0; token < reference.num_tokens(); ++token) {
@@ -81,8 +94,10 @@ CombineRoof::CombineRoof(const Reference& reference,
   }
 }
 
-void CombineRoof::run(RoofCopy copy) {
-  for (std::size_t token = 0; token + 1 < first_src_.size(); ++token) {
+void CombineRoof::run(RoofCopy copy, int share, int num_shares) const {
+  std::vector<std::byte> scratch(row_bytes_);
+  const Range range = share_of(first_src_.size() - 1, share, num_shares);
+  for (std::size_t token = range.begin; token < range.end; ++token) {
     std::byte* dst = out_ + token * out_stride_;
     const std::byte* const* srcs = srcs_.data() + first_src_[token];
     const std::size_t num_srcs = first_src_[token + 1] - first_src_[token];
@@ -91,9 +106,9 @@ void CombineRoof::run(RoofCopy copy) {
       continue;
     }
     for (std::size_t i = 0; i < num_srcs; ++i) {
-      std::memcpy(scratch_.data(), srcs[i], row_bytes_);
+      std::memcpy(scratch.data(), srcs[i], row_bytes_);
     }
-    std::memcpy(dst, scratch_.data(), row_bytes_);
+    std::memcpy(dst, scratch.data(), row_bytes_);
   }
   host::stream_fence();
 }

@@ -32,8 +32,9 @@ class DispatchRoof {
                const ConstTensorView& x,
                std::span<std::byte* const> landed);
 
-  /// Returns when all rows are written. Called by: one thread
-  void run(RoofCopy copy) const;
+  /// One of `num_shares` equal shares of the tokens: as many threads as the operation has workers
+  /// run one each. Returns when its rows are written. Thread-safe.
+  void run(RoofCopy copy, int share = 0, int num_shares = 1) const;
 
   [[nodiscard]] std::int64_t bytes_written() const;
 
@@ -60,9 +61,9 @@ class CombineRoof {
               std::span<const std::byte* const> outputs,
               const TensorView& out);
 
-  /// kMemcpy: each contribution is copied to one scratch row that stays in the cache, then to the
-  /// output row.
-  void run(RoofCopy copy);
+  /// As DispatchRoof::run. kMemcpy: each contribution is copied to one scratch row that stays in
+  /// the cache, then to the output row.
+  void run(RoofCopy copy, int share = 0, int num_shares = 1) const;
 
   [[nodiscard]] std::int64_t bytes_read() const;
   [[nodiscard]] std::int64_t bytes_written() const;
@@ -73,7 +74,6 @@ class CombineRoof {
   std::size_t out_stride_ = 0;
   std::vector<const std::byte*> srcs_;
   std::vector<std::size_t> first_src_;  // [num_tokens + 1]
-  std::vector<std::byte> scratch_;
 };
 
 }  // namespace switchyard::bench
