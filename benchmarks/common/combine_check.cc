@@ -32,25 +32,30 @@ class CombineSum {
     for (const Contribution& contribution : contributions) {
       load_term(contribution, id);
       if (opens_group) {
-        group_ = terms_;
+        group_.swap(terms_);
       } else {
-        for (std::size_t i = 0; i < n; ++i) {
-          group_[i] += terms_[i];
+        add(group_, terms_);
+      }
+      if (contribution.closes_group) {
+        const bool already_rounded = opens_group && !workload_.weighted_combine();
+        if (!already_rounded) {
+          store_floats(dtype_, group_.data(), n, row_.data());
+          load_floats(dtype_, row_.data(), n, group_.data());
         }
+        add(sum_, group_);
       }
       opens_group = contribution.closes_group;
-      if (contribution.closes_group) {
-        store_floats(dtype_, group_.data(), n, row_.data());
-        load_floats(dtype_, row_.data(), n, group_.data());
-        for (std::size_t i = 0; i < n; ++i) {
-          sum_[i] += group_[i];
-        }
-      }
     }
     store_floats(dtype_, sum_.data(), n, dst);
   }
 
  private:
+  static void add(std::vector<float>& sum, const std::vector<float>& addend) {
+    for (std::size_t i = 0; i < sum.size(); ++i) {
+      sum[i] += addend[i];
+    }
+  }
+
   void load_term(const Contribution& contribution, TokenId id) {
     fill_expert_row(expert_format(workload_), id, contribution.producer, row_.data());
     load_floats(dtype_, row_.data(), terms_.size(), terms_.data());

@@ -59,9 +59,11 @@ void quantize_block(const float* values,
 void load_floats(DType dtype, const std::byte* src, std::size_t num_elems, float* dst) {
   switch (dtype) {
     case DType::kBf16:
-      return load_each<std::uint16_t>(src, num_elems, dst, bf16_to_float);
+      return load_each<std::uint16_t>(
+          src, num_elems, dst, [](auto bits) { return bf16_to_float(bits); });
     case DType::kFp16:
-      return load_each<std::uint16_t>(src, num_elems, dst, fp16_to_float);
+      return load_each<std::uint16_t>(
+          src, num_elems, dst, [](auto bits) { return fp16_to_float(bits); });
     default:
       std::memcpy(dst, src, num_elems * sizeof(float));
   }
@@ -70,9 +72,11 @@ void load_floats(DType dtype, const std::byte* src, std::size_t num_elems, float
 void store_floats(DType dtype, const float* src, std::size_t num_elems, std::byte* dst) {
   switch (dtype) {
     case DType::kBf16:
-      return store_each<std::uint16_t>(src, num_elems, dst, float_to_bf16);
+      return store_each<std::uint16_t>(
+          src, num_elems, dst, [](float x) { return float_to_bf16(x); });
     case DType::kFp16:
-      return store_each<std::uint16_t>(src, num_elems, dst, float_to_fp16);
+      return store_each<std::uint16_t>(
+          src, num_elems, dst, [](float x) { return float_to_fp16(x); });
     default:
       std::memcpy(dst, src, num_elems * sizeof(float));
   }

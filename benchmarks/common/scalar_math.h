@@ -46,13 +46,13 @@ constexpr float bf16_to_float(std::uint16_t bits) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16U);
 }
 
+/// Adding half of the last kept bit, less one where that bit is even, carries exactly when the
+/// value rounds up; a carry out of the mantissa is the next exponent, and out of the last exponent
+/// infinity.
 constexpr std::uint16_t float_to_bf16(float x) {
-  if (is_nan(x)) {
-    return 0x7fc0;
-  }
-  const bool infinite = (std::bit_cast<std::uint32_t>(x) & 0x7fffffffU) == 0x7f800000U;
-  const std::uint32_t magnitude = infinite ? 0x7f80U : round_magnitude(x, 7, -126);
-  return static_cast<std::uint16_t>(sign_of(x) << 15U | magnitude);
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(x);
+  const std::uint32_t rounded = (bits + 0x7fffU + ((bits >> 16U) & 1U)) >> 16U;
+  return is_nan(x) ? std::uint16_t{0x7fc0} : static_cast<std::uint16_t>(rounded);
 }
 
 constexpr float fp16_to_float(std::uint16_t bits) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -36,6 +37,16 @@ TEST(ScalarMath, RoundsToNearestWithTiesToEven) {
   EXPECT_EQ(float_to_fp16(0x1p-24F), 0x0001);
   EXPECT_EQ(float_to_fp16(0x1p-25F), 0x0000);
   EXPECT_EQ(float_to_fp16(-0x1.8p-25F), 0x8001);
+}
+
+TEST(ScalarMath, RoundsBf16AsItsFormatSaysBetweenAllNeighbours) {
+  for (std::uint32_t code = 0; code < 0x7f80U; ++code) {
+    for (const std::uint32_t rest : {0x0001U, 0x7fffU, 0x8000U, 0x8001U, 0xffffU}) {
+      const float x = std::bit_cast<float>(code << 16U | rest);
+      ASSERT_EQ(float_to_bf16(x), round_magnitude(x, 7, -126)) << x;
+      ASSERT_EQ(float_to_bf16(-x), round_magnitude(x, 7, -126) | 0x8000U) << x;
+    }
+  }
 }
 
 TEST(ScalarMath, RoundsToE4m3WithSaturation) {
