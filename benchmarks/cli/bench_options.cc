@@ -1,0 +1,425 @@
+#include "benchmarks/cli/bench_options.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <sstream>
+
+#include "benchmarks/cli/build_info.h"
+#include "benchmarks/common/routing_source.h"
+#include "csrc/bootstrap/environment.h"
+#include "switchyard/error.h"
+#include "switchyard/version.h"
+
+namespace switchyard::bench {
+namespace {
+
+constexpr const char* kDefaultPreset = "deepseek-v3-train";
+/// Without a preset: enough for a steady figure in well under a minute on two cores.
+constexpr int kDefaultTokens = 1024;
+constexpr int kSweepTokens = 4096;
+
+// As typed; empty means not given.
+struct RawOptions {
+  std::string preset;
+  std::optional<int> ranks;
+  std::optional<int> tokens;
+  std::optional<int> hidden;
+  std::optional<int> topk;
+  std::optional<int> experts;
+  std::string dtype;
+  std::string scales;
+  std::string quantize;
+  std::vector<std::string> layouts;
+  std::string routing;
+  std::optional<std::uint64_t> seed;
+  std::optional<int> expert_alignment;
+  std::optional<int> max_tokens;
+  bool zero_padding = false;
+  std::string ranks_as = "processes";
+  std::string target = "host";
+  std::string expert_copies = "sender";
+  double timeout_s = 30.0;
+  bool sweep = false;
+  std::string versus;
+  BenchOptions bench;
+};
+
+std::string preset_list() {
+  return fmt::format("{}", fmt::join(preset_names(), ", "));
+}
+
+void add_workload_options(CLI::App& bench, RawOptions& raw) {
+  const auto option = [&](const char* name, auto& value, const std::string& help) {
+    return bench.add_option(name, value, help)->group("Workload");
+  };
+  option("--preset", raw.preset, "Shape of a known model:\n" + preset_list() + ".")
+      ->type_name("NAME");
+  option("--tokens", raw.tokens, "Tokens of each rank (the preset's; 1024 without a preset).")
+      ->type_name("N");
+  option("--hidden", raw.hidden, "Elements of a token's row.")->type_name("N");
+  option("--topk", raw.topk, "Experts of each token, 1 to 32.")->type_name("K");
+  option("--experts", raw.experts, "Experts of all ranks; a multiple of the ranks.")
+      ->type_name("N");
+  option("--dtype", raw.dtype, "Elements of the dispatched rows: bf16, fp16, fp32, fp8.")
+      ->type_name("TYPE");
+  option("--scales", raw.scales, "Scales carried beside fp8 rows: none, fp32, ue8m0.")
+      ->type_name("TYPE");
+  option("--quantize", raw.quantize, "bf16 rows leave as fp8: none, fp8-fp32, fp8-ue8m0.")
+      ->type_name("TYPE");
+  option("--layout",
+         raw.layouts,
+         "One or several, by commas: rank-major (a row per token and rank),\n"
+         "expert-major (a row per token and expert), padded (fixed places, for decode).")
+      ->delimiter(',')
+      ->option_text("LAYOUT,...");
+  option("--routing", raw.routing, "Who goes where; see below.")->type_name("SPEC");
+  option("--seed", raw.seed, "Of routing and data (1).")->type_name("N");
+  option("--expert-alignment",
+         raw.expert_alignment,
+         "Expert-major: rows of an expert start at a multiple of this (1).")
+      ->type_name("ROWS");
+  bench
+      .add_flag("--zero-padding", raw.zero_padding, "Expert-major: alignment rows are set to zero.")
+      ->group("Workload");
+  option("--max-tokens", raw.max_tokens, "Padded: places for each expert and source (the tokens).")
+      ->type_name("N");
+}
+
+void add_rank_options(CLI::App& bench, RawOptions& raw) {
+  const auto option = [&](const char* name, auto& value, const char* help) {
+    return bench.add_option(name, value, help)->group("Ranks");
+  };
+  option("--ranks", raw.ranks, "Members of the group (4).")->type_name("N");
+  option(
+      "--ranks-as", raw.ranks_as, "processes or threads. Under torchrun: the one rank it asks for.")
+      ->type_name("KIND");
+  option("--target", raw.target, "What executes the protocol: host.")->type_name("NAME");
+  option("--workers", raw.bench.num_workers, "Threads of each rank (0: cores divided by ranks).")
+      ->type_name("N");
+  option("--channels", raw.bench.num_channels, "Shares of each operation (0: as many as workers).")
+      ->type_name("N");
+  option("--heap-bytes",
+         raw.bench.heap_bytes,
+         "Symmetric heap of each rank, 256MiB say (what the workload needs).")
+      ->transform(CLI::AsSizeValue(false))
+      ->option_text("SIZE");
+  option("--expert-copies",
+         raw.expert_copies,
+         "Expert-major, who writes a token's further copies: sender, receiver.")
+      ->type_name("WHO");
+  option("--timeout", raw.timeout_s, "Longest wait for a peer without progress (30).")
+      ->type_name("SECONDS");
+}
+
+void add_measuring_options(CLI::App& bench, RawOptions& raw) {
+  bench
+      .add_option("--iterations",
+                  raw.bench.iterations,
+                  "Timed iterations (0: as many as fit in some seconds).")
+      ->type_name("N")
+      ->group("Measuring");
+  bench.add_option("--warmup", raw.bench.warmup, "Iterations before those (3).")
+      ->type_name("N")
+      ->group("Measuring");
+  bench
+      .add_flag("--sweep",
+                raw.sweep,
+                "Message sizes: 1, 2, 4 ... tokens, up to --tokens (the preset's; 4096).")
+      ->group("Measuring");
+  bench
+      .add_option("--versus",
+                  raw.versus,
+                  "Also measure a rival on the same routing: mpi (pack, MPI_Alltoallv, unpack).")
+      ->type_name("RIVAL")
+      ->group("Measuring");
+}
+
+void add_output_options(CLI::App& bench, RawOptions& raw) {
+  const auto option = [&](const char* name, auto& value, const char* help) {
+    return bench.add_option(name, value, help)->type_name("FILE")->group("Output");
+  };
+  option("--json", raw.bench.json_path, "Write the results for programs.");
+  option("--csv", raw.bench.csv_path, "Write the results for spreadsheets.");
+  option("--plot",
+         raw.bench.plot_path,
+         "Draw bandwidth over message size as SVG; implies --sweep; needs gnuplot.");
+}
+
+// The same text with every line moved right.
+std::string indented(const std::string& text) {
+  std::string result = "  ";
+  for (const char c : text) {
+    result += c;
+    if (c == '\n') {
+      result += "  ";
+    }
+  }
+  return result;
+}
+
+std::string help_footer() {
+  return "Routing:\n" + indented(routing_help()) + R"(
+
+What is measured:
+  time      Of a whole dispatch and a whole combine: from the moment the first rank begins until the
+            slowest has ended, all ranks having met just before. Median, 10th and 90th percentile and
+            maximum over the iterations.
+  payload   GB/s of rows alone, rows that stay on their rank included.
+  wire      GB/s of what leaves the rank, with scales and metadata.
+  logical   GB/s of all rows, local ones too, with scales and metadata.
+            GB = 1e9 bytes. Rates are per rank: bytes averaged over the ranks, time of the slowest rank.
+  roof      A bare copy of the same rows between the same ranks in shared memory of its own, by as
+            many threads as the ranks have workers, timed between the iterations; the faster of
+            streaming stores and memcpy.
+            For combine every contribution is read and every sum written once.
+  memory    Of the rank with the most: inputs, highest use of its heap, private memory of the library.
+  data      In the first and the last timed iteration every row, index, weight, count and sum is compared
+            with an independent reference, in memory that was overwritten before.
+
+Exit codes: 0 all well; 1 a wrong byte, or a run that failed; 2 wrong arguments; 130 interrupted.
+)";
+}
+
+RanksAs parse_ranks_as(const std::string& name) {
+  for (const RanksAs known : {RanksAs::kProcesses, RanksAs::kThreads}) {
+    if (name == ranks_as_name(known)) {
+      return known;
+    }
+  }
+  throw InvalidArgument(fmt::format("ranks-as: got \"{}\", wanted processes or threads", name));
+}
+
+ExpertCopies parse_expert_copies(const std::string& name) {
+  if (name == "sender") {
+    return ExpertCopies::kBySender;
+  }
+  if (name == "receiver") {
+    return ExpertCopies::kByReceiver;
+  }
+  throw InvalidArgument(fmt::format("expert-copies: got \"{}\", wanted sender or receiver", name));
+}
+
+void check_target(const std::string& target) {
+  if (target != "host") {
+    throw InvalidArgument(fmt::format(
+        "target: got \"{}\", wanted host; this build has no other target, leave --target out",
+        target));
+  }
+}
+
+bool parse_versus(const std::string& name) {
+  if (!name.empty() && name != "mpi") {
+    throw InvalidArgument(fmt::format("versus: got \"{}\", wanted mpi", name));
+  }
+  return !name.empty();
+}
+
+void check_range(const char* name, std::int64_t got, std::int64_t least, std::int64_t most) {
+  if (got < least || got > most) {
+    throw InvalidArgument(fmt::format("{}: got {}, wanted {} to {}", name, got, least, most));
+  }
+}
+
+// So that a long run does not end without its file. Creates nothing.
+void check_writable(const char* option, const std::string& path) {
+  if (path.empty()) {
+    return;
+  }
+  struct stat status {};
+  const bool exists = ::stat(path.c_str(), &status) == 0;
+  const std::size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  int error = 0;
+  if (exists && S_ISDIR(status.st_mode)) {
+    error = EISDIR;
+  } else if (::access(exists ? path.c_str() : folder.c_str(), W_OK) != 0) {
+    error = errno;
+  }
+  if (error != 0) {
+    throw InvalidArgument(
+        fmt::format("{}: cannot write \"{}\": {}; name a file in a folder that exists "
+                    "and that this user may write",
+                    option,
+                    path,
+                    std::strerror(error)));
+  }
+}
+
+template <class Value, class Given>
+void set_if_given(Value& value, const std::optional<Given>& given) {
+  if (given) {
+    value = *given;
+  }
+}
+
+Workload make_workload(const RawOptions& raw, const Surroundings& surroundings) {
+  Workload workload = find_preset(raw.preset.empty() ? kDefaultPreset : raw.preset);
+  if (raw.preset.empty()) {
+    workload.tokens = raw.sweep ? kSweepTokens : kDefaultTokens;
+    if (raw.hidden || raw.topk || raw.experts) {
+      workload.preset = "custom";
+    }
+  }
+  set_if_given(workload.num_ranks, raw.ranks);
+  set_if_given(workload.tokens, raw.tokens);
+  set_if_given(workload.hidden, raw.hidden);
+  set_if_given(workload.topk, raw.topk);
+  set_if_given(workload.num_experts, raw.experts);
+  set_if_given(workload.seed, raw.seed);
+  set_if_given(workload.expert_alignment, raw.expert_alignment);
+  set_if_given(workload.max_tokens, raw.max_tokens);
+  workload.zero_padding = raw.zero_padding;
+  if (!raw.dtype.empty()) {
+    workload.dtype = parse_dtype(raw.dtype);
+  }
+  if (!raw.scales.empty()) {
+    workload.carried_scales = parse_scales(raw.scales);
+  }
+  if (!raw.quantize.empty()) {
+    workload.quantize = parse_quantize(raw.quantize);
+  }
+  if (!raw.routing.empty()) {
+    workload.routing = raw.routing;
+  }
+  if (surroundings.under_torchrun) {
+    if (raw.ranks && *raw.ranks != surroundings.world_size) {
+      throw InvalidArgument(
+          fmt::format("ranks: got {}, wanted torchrun's WORLD_SIZE {}; leave --ranks out",
+                      *raw.ranks,
+                      surroundings.world_size));
+    }
+    workload.num_ranks = surroundings.world_size;
+  }
+  return workload;
+}
+
+std::vector<int> token_points(const RawOptions& raw, const Workload& workload) {
+  if (!raw.sweep) {
+    return {workload.tokens};
+  }
+  check_range("tokens of a sweep", workload.tokens, 2, std::int64_t{1} << 24);
+  std::vector<int> points;
+  for (int tokens = 1; tokens < workload.tokens; tokens *= 2) {
+    points.push_back(tokens);
+  }
+  points.push_back(workload.tokens);
+  return points;
+}
+
+std::vector<Layout> parse_layouts(const std::vector<std::string>& names, Layout preset_layout) {
+  if (names.empty()) {
+    return {preset_layout};
+  }
+  std::vector<Layout> layouts;
+  for (const std::string& name : names) {
+    const Layout layout = parse_layout(name);
+    if (std::find(layouts.begin(), layouts.end(), layout) != layouts.end()) {
+      throw InvalidArgument(fmt::format("layout: got {} twice, wanted each once", name));
+    }
+    layouts.push_back(layout);
+  }
+  return layouts;
+}
+
+void check_numbers(const BenchOptions& options, double timeout_s) {
+  check_range("iterations", options.iterations, 0, 1'000'000);
+  check_range("warmup", options.warmup, 1, 1'000'000);
+  check_range("workers", options.num_workers, 0, 64);
+  check_range("channels", options.num_channels, 0, kMaxChannels);
+  if (!(timeout_s >= 0.001 && timeout_s <= 86'400.0)) {
+    throw InvalidArgument(fmt::format("timeout: got {} s, wanted 0.001 to 86400", timeout_s));
+  }
+}
+
+BenchOptions check(RawOptions raw, const Surroundings& surroundings) {
+  check_target(raw.target);
+  raw.sweep = raw.sweep || !raw.bench.plot_path.empty();
+  BenchOptions options = raw.bench;
+  options.workload = make_workload(raw, surroundings);
+  options.layouts = parse_layouts(raw.layouts, options.workload.layout);
+  options.tokens = token_points(raw, options.workload);
+  options.ranks_as =
+      surroundings.under_torchrun ? RanksAs::kTorchrun : parse_ranks_as(raw.ranks_as);
+  options.expert_copies = parse_expert_copies(raw.expert_copies);
+  options.versus_mpi = parse_versus(raw.versus);
+  check_numbers(options, raw.timeout_s);
+  options.timeout = std::chrono::milliseconds(static_cast<std::int64_t>(raw.timeout_s * 1e3));
+  for (const Layout layout : options.layouts) {
+    options.workload.layout = layout;
+    options.workload.validate();
+  }
+  options.workload.layout = options.layouts.front();
+  check_writable("json", options.json_path);
+  check_writable("csv", options.csv_path);
+  check_writable("plot", options.plot_path);
+  return options;
+}
+
+ParsedCommandLine leave(int exit_code, const std::string& message) {
+  return {.options = std::nullopt, .exit_code = exit_code, .message = message};
+}
+
+}  // namespace
+
+const char* ranks_as_name(RanksAs ranks_as) {
+  switch (ranks_as) {
+    case RanksAs::kProcesses:
+      return "processes";
+    case RanksAs::kThreads:
+      return "threads";
+    case RanksAs::kTorchrun:
+      return "torchrun";
+  }
+  return "unknown";
+}
+
+Surroundings read_surroundings() {
+  constexpr int kMost = 1 << 20;
+  const auto rank = bootstrap::read_integer_variable("RANK", 0, kMost);
+  const auto world_size = bootstrap::read_integer_variable("WORLD_SIZE", 1, kMost);
+  if (!rank || !world_size) {
+    return {};
+  }
+  return {.under_torchrun = true, .world_size = static_cast<int>(*world_size)};
+}
+
+ParsedCommandLine parse_command_line(const std::vector<std::string>& args,
+                                     const Surroundings& surroundings) {
+  RawOptions raw;
+  CLI::App app("Expert-parallel dispatch and combine: the tools of Switchyard.", "switchyard");
+  app.set_version_flag("--version", fmt::format("switchyard {} ({})", version(), commit()));
+  app.require_subcommand(1);
+  CLI::App& bench = *app.add_subcommand(
+      "bench", "Measure dispatch and combine on this machine, every byte checked.");
+  bench.get_formatter()->column_width(34);
+  add_workload_options(bench, raw);
+  add_rank_options(bench, raw);
+  add_measuring_options(bench, raw);
+  add_output_options(bench, raw);
+  bench.footer(help_footer());
+
+  std::vector<std::string> reversed(args.rbegin(), args.rend());
+  if (args.empty()) {
+    return leave(kExitBadArguments, app.help());
+  }
+  try {
+    app.parse(reversed);
+    return {.options = check(raw, surroundings)};
+  } catch (const CLI::ParseError& error) {
+    std::ostringstream out;
+    std::ostringstream problem;
+    const bool fine = app.exit(error, out, problem) == 0;
+    return fine ? leave(kExitOk, out.str()) : leave(kExitBadArguments, problem.str());
+  } catch (const InvalidArgument& error) {
+    return leave(kExitBadArguments, fmt::format("switchyard bench: {}\n", error.what()));
+  }
+}
+
+}  // namespace switchyard::bench

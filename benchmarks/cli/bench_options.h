@@ -1,0 +1,71 @@
+// What `switchyard bench` was asked for, checked before anything runs.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "benchmarks/common/workload.h"
+#include "switchyard/config.h"
+
+namespace switchyard::bench {
+
+enum class RanksAs : std::uint8_t {
+  kProcesses,
+  kThreads,
+  kTorchrun,  ///< this process is one rank; a launcher started the others and says so in the
+              ///< environment
+};
+
+const char* ranks_as_name(RanksAs ranks_as);
+
+// Exit codes of the command.
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitFailed = 1;  ///< a wrong byte, or a run that did not end
+inline constexpr int kExitBadArguments = 2;
+inline constexpr int kExitInterrupted = 130;
+
+struct BenchOptions {
+  Workload workload{};            ///< `layout` and `tokens` stand for the first case
+  std::vector<Layout> layouts{};  ///< measured one after the other
+  std::vector<int> tokens{};      ///< one, or the ascending points of a sweep
+  RanksAs ranks_as = RanksAs::kProcesses;
+  int iterations = 0;  ///< timed ones; 0: as many as fit in a time limit
+  int warmup = 3;
+  int num_workers = 0;
+  int num_channels = 0;
+  std::uint64_t heap_bytes = 0;  ///< of each rank; 0: what the workload needs
+  ExpertCopies expert_copies = ExpertCopies::kBySender;
+  std::chrono::milliseconds timeout{30'000};
+  std::string json_path{};  ///< empty: not wanted
+  std::string csv_path{};
+  std::string plot_path{};
+  bool versus_mpi = false;
+
+  [[nodiscard]] bool is_sweep() const { return tokens.size() > 1; }
+};
+
+/// The options, or the text and the exit code to leave with at once.
+struct ParsedCommandLine {
+  std::optional<BenchOptions> options{};
+  int exit_code = kExitOk;
+  std::string message{};  ///< help or version when exit_code is kExitOk, else what is wrong
+};
+
+/// What the environment says, read by the caller.
+struct Surroundings {
+  bool under_torchrun = false;  ///< RANK and WORLD_SIZE are set
+  int world_size = 0;           ///< under torchrun: the number of ranks
+};
+
+/// Errors: InvalidArgument when torchrun's variables are set to something that is no number
+Surroundings read_surroundings();
+
+/// Parses and checks the arguments of `switchyard` (without the program's name). Touches no file
+/// but to see whether the outputs can be written.
+ParsedCommandLine parse_command_line(const std::vector<std::string>& args,
+                                     const Surroundings& surroundings);
+
+}  // namespace switchyard::bench

@@ -1,0 +1,138 @@
+#include "benchmarks/cli/case_samples.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <span>
+
+namespace switchyard::bench {
+namespace {
+
+using nlohmann::json;
+
+json runs_to_json(const TimedRuns& runs) {
+  return {{"begin_ns", runs.begin_ns}, {"end_ns", runs.end_ns}};
+}
+
+TimedRuns runs_from_json(const json& document) {
+  return {.begin_ns = document.at("begin_ns").get<std::vector<std::int64_t>>(),
+          .end_ns = document.at("end_ns").get<std::vector<std::int64_t>>()};
+}
+
+json op_samples_to_json(const OpSamples& samples) {
+  return {{"own", runs_to_json(samples.own)},
+          {"roof_streaming", runs_to_json(samples.roof_streaming)},
+          {"roof_memcpy", runs_to_json(samples.roof_memcpy)},
+          {"peak_bytes", samples.peak_bytes},
+          {"rows_checked", samples.rows_checked},
+          {"first_mismatch", samples.first_mismatch}};
+}
+
+OpSamples op_samples_from_json(const json& document) {
+  return {.own = runs_from_json(document.at("own")),
+          .roof_streaming = runs_from_json(document.at("roof_streaming")),
+          .roof_memcpy = runs_from_json(document.at("roof_memcpy")),
+          .peak_bytes = document.at("peak_bytes").get<std::uint64_t>(),
+          .rows_checked = document.at("rows_checked").get<std::int64_t>(),
+          .first_mismatch = document.at("first_mismatch").get<std::string>()};
+}
+
+std::vector<double> times_us(const std::vector<OpSamples>& by_rank, TimedRuns OpSamples::*runs) {
+  std::vector<TimedRuns> all;
+  for (const OpSamples& samples : by_rank) {
+    all.push_back(samples.*runs);
+  }
+  return iteration_times_us(all);
+}
+
+double gbps(double bytes, double time_us) {
+  return time_us > 0.0 ? bytes / time_us / 1e3 : 0.0;
+}
+
+// What depends on the bytes that one operation moves.
+void set_rates(OpResult& result, const MovedBytes& moved, int num_ranks) {
+  const double median_us = result.time_us.median;
+  result.payload_bytes = static_cast<double>(moved.payload) / num_ranks;
+  result.payload_gbps = gbps(result.payload_bytes, median_us);
+  result.wire_gbps = gbps(static_cast<double>(moved.wire) / num_ranks, median_us);
+  result.logical_gbps = gbps(static_cast<double>(moved.logical) / num_ranks, median_us);
+  result.roof_gbps = gbps(result.payload_bytes, result.roof_us);
+  result.roof_share = median_us > 0.0 ? result.roof_us / median_us : 0.0;
+}
+
+OpResult result_of(const std::string& op,
+                   const CasePlan& plan,
+                   const MovedBytes& moved,
+                   const std::vector<OpSamples>& by_rank) {
+  OpResult result{.op = op,
+                  .layout = std::string(layout_name(plan.workload.layout)),
+                  .tokens = plan.workload.tokens};
+  for (const OpSamples& samples : by_rank) {
+    result.peak_bytes = std::max(result.peak_bytes, samples.peak_bytes);
+    result.rows_checked += samples.rows_checked;
+    if (result.first_mismatch.empty()) {
+      result.first_mismatch = samples.first_mismatch;
+    }
+  }
+  result.verified = result.first_mismatch.empty();
+  const std::vector<double> times = times_us(by_rank, &OpSamples::own);
+  result.num_iterations = static_cast<int>(times.size());
+  result.time_us = summarize(times);
+  result.roof_us = std::min(quantile(times_us(by_rank, &OpSamples::roof_streaming), 0.5),
+                            quantile(times_us(by_rank, &OpSamples::roof_memcpy), 0.5));
+  set_rates(result, moved, plan.workload.num_ranks);
+  return result;
+}
+
+std::vector<std::byte> gather_bytes(Bootstrap& bootstrap,
+                                    const std::string& mine,
+                                    std::size_t width) {
+  std::vector<std::byte> padded(width);
+  std::memcpy(padded.data(), mine.data(), mine.size());
+  std::vector<std::byte> all(width * static_cast<std::size_t>(bootstrap.num_ranks()));
+  bootstrap.all_gather(padded, all);
+  return all;
+}
+
+}  // namespace
+
+json to_json(const CaseSamples& samples) {
+  return {{"dispatch", op_samples_to_json(samples.dispatch)},
+          {"combine", op_samples_to_json(samples.combine)}};
+}
+
+CaseSamples case_samples_from_json(const json& document) {
+  return {.dispatch = op_samples_from_json(document.at("dispatch")),
+          .combine = op_samples_from_json(document.at("combine"))};
+}
+
+std::vector<json> gather_json(Bootstrap& bootstrap, const json& mine) {
+  const std::string text = mine.dump();
+  const auto num_ranks = static_cast<std::size_t>(bootstrap.num_ranks());
+  std::vector<std::uint64_t> lengths(num_ranks);
+  const std::uint64_t length = text.size();
+  bootstrap.all_gather(std::as_bytes(std::span(&length, 1)),
+                       std::as_writable_bytes(std::span(lengths)));
+
+  const auto width = static_cast<std::size_t>(*std::max_element(lengths.begin(), lengths.end()));
+  const std::vector<std::byte> all = gather_bytes(bootstrap, text, width);
+  std::vector<json> documents;
+  for (std::size_t rank = 0; rank < num_ranks; ++rank) {
+    const auto* begin = reinterpret_cast<const char*>(all.data() + rank * width);
+    documents.push_back(json::parse(begin, begin + lengths[rank]));
+  }
+  return documents;
+}
+
+std::vector<OpResult> results_of(const CasePlan& plan, const std::vector<CaseSamples>& by_rank) {
+  std::vector<OpSamples> dispatch;
+  std::vector<OpSamples> combine;
+  for (const CaseSamples& samples : by_rank) {
+    dispatch.push_back(samples.dispatch);
+    combine.push_back(samples.combine);
+  }
+  return {result_of("dispatch", plan, plan.dispatch, dispatch),
+          result_of("combine", plan, plan.combine, combine)};
+}
+
+}  // namespace switchyard::bench

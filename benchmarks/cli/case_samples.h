@@ -1,0 +1,62 @@
+// What one rank measured in one case, how the ranks bring it together, and what becomes of it: one
+// result per operation.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "benchmarks/cli/case_plan.h"
+#include "benchmarks/cli/statistics.h"
+#include "switchyard/bootstrap.h"
+
+namespace switchyard::bench {
+
+/// One operation on one rank.
+struct OpSamples {
+  TimedRuns own{};  ///< timed iterations
+  TimedRuns roof_streaming{};
+  TimedRuns roof_memcpy{};
+  std::uint64_t peak_bytes = 0;  ///< of this rank: highest use of its heap, and its private memory
+  std::int64_t rows_checked = 0;
+  std::string first_mismatch{};  ///< empty: every byte was right
+};
+
+struct CaseSamples {
+  OpSamples dispatch{};
+  OpSamples combine{};
+};
+
+nlohmann::json to_json(const CaseSamples& samples);
+CaseSamples case_samples_from_json(const nlohmann::json& json);
+
+/// Brings one document of every rank to every rank. Collective.
+std::vector<nlohmann::json> gather_json(Bootstrap& bootstrap, const nlohmann::json& mine);
+
+/// One line of the report. GB = 1e9 bytes; rates are per rank: bytes averaged over the ranks, time
+/// of the slowest.
+struct OpResult {
+  std::string op{};  ///< "dispatch" or "combine"
+  std::string layout{};
+  int tokens = 0;
+  int num_iterations = 0;
+  Summary time_us{};
+  double payload_bytes = 0.0;  ///< per rank
+  double payload_gbps = 0.0;
+  double wire_gbps = 0.0;
+  double logical_gbps = 0.0;
+  double roof_us = 0.0;          ///< median, fastest way of copying
+  double roof_gbps = 0.0;        ///< payload
+  double roof_share = 0.0;       ///< roof_us / time_us.median
+  std::uint64_t peak_bytes = 0;  ///< of the rank with the most
+  std::int64_t rows_checked = 0;
+  bool verified = false;
+  std::string first_mismatch{};
+  double mpi_median_us = 0.0;  ///< 0: not measured
+};
+
+/// The dispatch and the combine of one case, from the samples of all ranks.
+std::vector<OpResult> results_of(const CasePlan& plan, const std::vector<CaseSamples>& by_rank);
+
+}  // namespace switchyard::bench

@@ -1,0 +1,38 @@
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "benchmarks/cli/bench_command.h"
+#include "benchmarks/cli/bench_options.h"
+
+namespace bench = switchyard::bench;
+
+namespace {
+
+int run(const std::vector<std::string>& args) {
+  const bench::ParsedCommandLine parsed =
+      bench::parse_command_line(args, bench::read_surroundings());
+  if (!parsed.options) {
+    fmt::print(parsed.exit_code == bench::kExitOk ? stdout : stderr, "{}", parsed.message);
+    return parsed.exit_code;
+  }
+  std::string command = "switchyard";
+  for (const std::string& arg : args) {
+    command += " " + arg;
+  }
+  return bench::run_bench(*parsed.options, command);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run({argv + 1, argv + argc});
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "switchyard: {}\n", error.what());
+    return bench::kExitBadArguments;
+  }
+}

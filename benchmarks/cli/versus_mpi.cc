@@ -1,0 +1,122 @@
+#include "benchmarks/cli/versus_mpi.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <nlohmann/json.hpp>
+
+#include "benchmarks/cli/program.h"
+#include "switchyard/error.h"
+
+namespace switchyard::bench {
+namespace {
+
+constexpr const char* kRival = "switchyard-mpi-bench";
+
+std::string number(std::int64_t value) {
+  return std::to_string(value);
+}
+
+// Ranks may outnumber the cores, as ours may; then they must yield while they wait, or they starve
+// each other.
+std::vector<std::string> mpirun_command(int num_ranks) {
+  std::vector<std::string> command{"mpirun",
+                                   "-n",
+                                   number(num_ranks),
+                                   "--oversubscribe",
+                                   "--bind-to",
+                                   "none",
+                                   "--mca",
+                                   "mpi_yield_when_idle",
+                                   "1"};
+  if (::geteuid() == 0) {
+    command.emplace_back("--allow-run-as-root");
+  }
+  return command;
+}
+
+std::vector<std::string> rival_command(const BenchOptions& options,
+                                       const Workload& workload,
+                                       int num_iterations) {
+  std::vector<std::string> command = mpirun_command(workload.num_ranks);
+  command.push_back(mpi_bench_path());
+  const std::vector<std::string> arguments{
+      "--tokens",     number(workload.tokens),
+      "--hidden",     number(workload.hidden),
+      "--topk",       number(workload.topk),
+      "--experts",    number(workload.num_experts),
+      "--dtype",      std::string(row_dtype_name(workload.dtype)),
+      "--scales",     std::string(scales_name(workload.carried_scales)),
+      "--quantize",   std::string(quantize_name(workload.quantize)),
+      "--layout",     std::string(layout_name(workload.layout)),
+      "--routing",    workload.routing,
+      "--seed",       std::to_string(workload.seed),
+      "--iterations", number(num_iterations),
+      "--warmup",     number(options.warmup)};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return command;
+}
+
+}  // namespace
+
+std::string mpi_bench_path() {
+  std::array<char, 4096> self{};
+  const ssize_t length = ::readlink("/proc/self/exe", self.data(), self.size());
+  const std::string path(self.data(), static_cast<std::size_t>(length > 0 ? length : 0));
+  return path.substr(0, path.rfind('/') + 1) + kRival;
+}
+
+void check_mpi() {
+  const std::string rival = mpi_bench_path();
+  if (::access(rival.c_str(), X_OK) != 0) {
+    throw InvalidArgument(fmt::format(
+        "versus mpi: got no program \"{}\", wanted the one that is built where MPI is found; "
+        "install libopenmpi-dev and build again, or leave --versus out",
+        rival));
+  }
+  if (!run_program({"mpirun", "--version"}, "").ok()) {
+    throw InvalidArgument(
+        "versus mpi: got no mpirun that runs, wanted one; install it (apt install openmpi-bin) or "
+        "leave --versus out");
+  }
+}
+
+MpiTimes parse_mpi_output(const std::string& output) {
+  const nlohmann::json document = nlohmann::json::parse(output, nullptr, false);
+  if (!document.is_object() || !document.contains("dispatch_us") ||
+      !document.contains("combine_us") || !document.contains("verified")) {
+    throw Error(ErrorCode::kInternal,
+                fmt::format("{} printed \"{}\", wanted dispatch_us, combine_us and verified",
+                            kRival,
+                            last_lines(output, 3)));
+  }
+  if (!document.at("verified").get<bool>()) {
+    throw Error(ErrorCode::kInternal,
+                fmt::format("{} measured wrong data; its times mean nothing", kRival));
+  }
+  return {.dispatch_us = document.at("dispatch_us").get<std::vector<double>>(),
+          .combine_us = document.at("combine_us").get<std::vector<double>>()};
+}
+
+bool run_mpi(const BenchOptions& options,
+             const Workload& workload,
+             int num_iterations,
+             MpiTimes& times) {
+  const ProgramResult result = run_program(rival_command(options, workload, num_iterations), "");
+  if (result.interrupted_by != 0) {
+    return false;
+  }
+  if (!result.ok()) {
+    throw SystemError(EIO,
+                      fmt::format("{} ended with exit code {}: {}",
+                                  kRival,
+                                  result.exit_code,
+                                  last_lines(result.error_output + result.output, 5)));
+  }
+  times = parse_mpi_output(result.output);
+  return true;
+}
+
+}  // namespace switchyard::bench
