@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "csrc/targets/host/row_ops.h"
+#include "switchyard/error.h"
 #include "tests/support/guarded_buffer.h"
 #include "tests/support/simd_targets.h"
 
@@ -114,6 +115,17 @@ TEST(CopyRow, WritesNothingWhenTheRowIsEmpty) {
     dsts.emplace_back(0U);
     copy_and_check(Source(16, 0), 0, dsts, hint);
   }
+}
+
+TEST(CopyRow, ThrowsWhenDestinationsAreTooManyOrMisaligned) {
+  const Source src(64, 0);
+  const GuardedBuffer dst(64, 8);
+  std::vector<std::byte*> pointers(kMaxCopyDests + 1, dst.data() + 8);
+  EXPECT_THROW(copy_row(pointers.data(), kMaxCopyDests + 1, src.data(), 64, CopyHint::kKeep),
+               Error);
+  pointers[1] = dst.data();
+  EXPECT_THROW(copy_row(pointers.data(), 2, src.data(), 64, CopyHint::kKeep), Error);
+  EXPECT_TRUE(dst.guards_intact());
 }
 
 TEST(RowOps, NamesTheInstructionSetWhenAsked) {

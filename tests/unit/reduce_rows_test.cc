@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "csrc/targets/host/row_ops.h"
+#include "switchyard/error.h"
 #include "tests/support/guarded_buffer.h"
 #include "tests/support/reference_math.h"
 #include "tests/support/simd_targets.h"
@@ -79,12 +80,6 @@ class Problem {
     test::for_each_simd_target([&] { run_and_expect(wanted); });
   }
 
- private:
-  const std::byte* new_row() {
-    rows_.push_back(std::make_unique<std::byte[]>(bytes_));
-    return rows_.back().get();
-  }
-
   void expect_equal(const std::vector<std::byte>& expected) const {
     const auto mismatch = std::mismatch(expected.begin(), expected.end(), dst_.row().begin());
     if (mismatch.first == expected.end()) {
@@ -96,6 +91,12 @@ class Problem {
                   << reduction_.num_elems << " (" << reduction_.num_terms << " terms): got "
                   << test::load_element(reduction_.dtype, reduction_.dst, index) << ", wanted "
                   << test::load_element(reduction_.dtype, expected.data(), index);
+  }
+
+ private:
+  const std::byte* new_row() {
+    rows_.push_back(std::make_unique<std::byte[]>(bytes_));
+    return rows_.back().get();
   }
 
   std::size_t bytes_;
@@ -249,6 +250,35 @@ TEST(ReduceRows, StaysWithinTheRowWhenSizesAndAlignmentsVary) {
       }
     }
   }
+}
+
+TEST(ReduceRows, GivesTheSameSumWhenTheNextReductionIsKnown) {
+  std::mt19937 random(5);
+  Problem next(DType::kBf16, 8);  // shorter than what is fetched ahead, and of more rows
+  Problem problem(DType::kBf16, 7168);
+  for (int i = 0; i < protocol::kMaxTerms; ++i) {
+    next.add_term();
+  }
+  problem.add_term();
+  problem.add_term();
+  fill_rows(problem, random, false);
+  const std::vector<std::byte> expected = problem.expected();
+  test::for_each_simd_target([&] {
+    reduce_rows(problem.reduction(), CopyHint::kStream, &next.reduction());
+    stream_fence();
+    problem.expect_equal(expected);
+  });
+}
+
+TEST(ReduceRows, ThrowsWhenThereAreTooManyTermsOrARowIsMisaligned) {
+  Problem problem(DType::kBf16, 8);
+  problem.add_term();
+  Reduction reduction = problem.reduction();
+  reduction.num_terms = protocol::kMaxTerms + 1;
+  EXPECT_THROW(reduce_rows(reduction, CopyHint::kKeep), Error);
+  reduction = problem.reduction();
+  reduction.num_elems = 7;
+  EXPECT_THROW(reduce_rows(reduction, CopyHint::kKeep), Error);
 }
 
 TEST(ReduceRows, KeepsNanWhenItsPayloadWouldCarryIntoTheExponent) {

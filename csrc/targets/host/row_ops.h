@@ -23,12 +23,11 @@ void copy_row(std::byte* const* dsts,
               protocol::CopyHint hint);
 
 /// Sums rows exactly as protocol::Reduction states, with streaming stores when hint is kStream.
-void reduce_rows(const protocol::Reduction& reduction, protocol::CopyHint hint);
-
-/// Starts to fetch what reduce_rows(reduction) will read, and its address translations; costs a few
-/// instructions a row. Worth a call one reduction ahead: rows lie scattered, and each begins with a
-/// miss that nothing else hides.
-void prefetch_rows(const protocol::Reduction& reduction);
+/// `next`, where the caller knows it, is the reduction that follows: its first lines are fetched
+/// while this one ends. Rows lie scattered, and each would begin with a miss that nothing hides.
+void reduce_rows(const protocol::Reduction& reduction,
+                 protocol::CopyHint hint,
+                 const protocol::Reduction* next = nullptr);
 
 /// Quantises one row exactly as protocol::Quantization states (plain stores).
 void quantize_row(const protocol::Quantization& quantization);
