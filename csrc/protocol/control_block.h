@@ -106,7 +106,7 @@ struct ErrorRecord {
 /// What a rank is about to do, kept readable so that a peer that disagrees can say in which field.
 struct OperationDescriptor {
   Word epoch;
-  std::uint32_t fields[14];
+  std::uint32_t fields[30];
 };
 
 /// Offsets of everything above. Same on every rank: computed from agreed configuration only.
@@ -117,11 +117,12 @@ struct ControlLayout {
   std::uint32_t max_experts_per_rank = 1;
 
   static constexpr std::uint64_t kLine = 64;
+  static constexpr std::uint64_t kDescriptorBytes = 2 * kLine;
 
   SY_HOST_DEVICE constexpr std::uint64_t bell() const { return 0; }
   SY_HOST_DEVICE constexpr std::uint64_t error_record() const { return 2 * kLine; }
   SY_HOST_DEVICE constexpr std::uint64_t descriptor(std::uint32_t slot) const {
-    return error_record() + round_up(sizeof(ErrorRecord), kLine) + slot * kLine;
+    return error_record() + round_up(sizeof(ErrorRecord), kLine) + slot * kDescriptorBytes;
   }
   SY_HOST_DEVICE constexpr std::uint64_t hello(std::uint32_t slot, int source) const {
     return slot_begin(slot) + static_cast<std::uint64_t>(source) * per_source_bytes();
@@ -158,7 +159,7 @@ struct ControlLayout {
     return descriptor(num_slots) + slot * num_ranks * per_source_bytes();
   }
 };
-static_assert(sizeof(OperationDescriptor) == ControlLayout::kLine);
+static_assert(sizeof(OperationDescriptor) == ControlLayout::kDescriptorBytes);
 static_assert(sizeof(Bell) <= ControlLayout::kLine);
 static_assert(kNumPermitWords * sizeof(Word) <= ControlLayout::kLine);
 

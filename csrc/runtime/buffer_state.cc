@@ -84,6 +84,7 @@ OperationContext BufferState::context() const {
   context.buffer_id = id_;
   context.config = &config_;
   context.heap_bytes = config_.heap_bytes;
+  context.previous_padded_epoch = last_padded_epoch_;
   context.op.peers = peers_;
   context.op.control = control_;
   context.op.epoch = static_cast<std::uint32_t>(epoch_ + 1);
@@ -141,7 +142,6 @@ PendingCombine BufferState::issue(const CombineRequest& request, bool background
 /// it from everybody until no peer can be writing there.
 void BufferState::prepare_padded(DispatchOperation& operation) {
   protocol::PaddedArgs& padded = operation.args.padded;
-  padded.previous_epoch = static_cast<std::uint32_t>(last_padded_epoch_);
   if (offered_region_ != protocol::kNoRegion) {
     if (offered_signature_ == padded.signature) {
       padded.offered_region = offered_region_;
@@ -179,6 +179,7 @@ void BufferState::throw_if_unsuccessful(Operation& operation) {
     throw_fault(fault.value_or(host::Fault{}), peers_.rank, config_.timeout);
   }
   if (operation.flags.failed != 0) {
+    forget_padded();
     throw_failure(operation, config_.heap_bytes);
   }
   release_quarantined(operation.job->epoch());
@@ -249,6 +250,13 @@ void BufferState::offer_next_padded(const DispatchOperation& operation) {
   host::HostWarp warp = workers_->make_warp();
   protocol::post_permits(warp, operation.args, offered_region_, protocol::kNextSignatureWord);
   warp.end_round();
+}
+
+/// After a failed operation ranks may differ in what they hold for the last padded dispatch: start
+/// the chain of offers anew.
+void BufferState::forget_padded() {
+  last_padded_epoch_ = 0;
+  quarantine(std::exchange(offered_region_, protocol::kNoRegion), epoch_);
 }
 
 void BufferState::quarantine(std::uint64_t region, std::uint64_t epoch) {

@@ -56,6 +56,7 @@ class BufferState : public std::enable_shared_from_this<BufferState> {
   void wait(Operation& operation);
   void throw_if_unsuccessful(Operation& operation);
   void offer_next_padded(const DispatchOperation& operation);
+  void forget_padded();
   void quarantine(std::uint64_t region, std::uint64_t epoch);
   void release_quarantined(std::uint64_t finished_epoch);
   void release_if_any(std::uint64_t region);

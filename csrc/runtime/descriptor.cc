@@ -9,7 +9,7 @@
 namespace switchyard::runtime {
 namespace {
 
-static_assert(sizeof(protocol::OperationDescriptor::fields) == kNumFields * sizeof(std::uint32_t));
+static_assert(sizeof(protocol::OperationDescriptor::fields) >= kNumFields * sizeof(std::uint32_t));
 
 constexpr std::array<const char*, kNumFields> kFieldNames = {
     "operation (1 dispatch, 2 combine)",
@@ -26,6 +26,7 @@ constexpr std::array<const char*, kNumFields> kFieldNames = {
     "max_tokens",
     "quantize (0 none, 1 fp32 scales, 2 ue8m0 scales)",
     "32-bit words of scales per row",
+    "padded dispatch before (a failed one in flight?)",
 };
 
 protocol::OperationDescriptor* slot_of(const protocol::OperationArgs& op, int rank) {

@@ -25,9 +25,11 @@ enum class Field : std::uint8_t {
   kZeroPadding,
   kMaxTokens,
   kQuantize,
-  kScaleWords,  ///< 32-bit words of scales a row
+  kScaleWords,      ///< 32-bit words of scales a row
+  kPreviousPadded,  ///< padded layout: epoch of the padded dispatch before, 0 for none or after a
+                    ///< failure
 };
-inline constexpr std::size_t kNumFields = 14;
+inline constexpr std::size_t kNumFields = 15;
 
 class Descriptor {
  public:

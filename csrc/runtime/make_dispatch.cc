@@ -333,6 +333,7 @@ void describe(DispatchOperation& operation,
   descriptor.set(Field::kMaxTokens, handle.max_tokens);
   descriptor.set(Field::kQuantize, static_cast<int>(request.quantize));
   descriptor.set(Field::kScaleWords, scales.words);
+  descriptor.set(Field::kPreviousPadded, operation.args.padded.previous_epoch);
 }
 
 void add_roles(DispatchOperation& operation) {
@@ -364,6 +365,10 @@ std::shared_ptr<DispatchOperation> make_dispatch(
   check_row_bytes(x, operation->out_dtype);
   operation->scale_dtype = scales.dtype;
   operation->handle = make_handle(context, request, previous, x);
+  if (operation->handle->layout == Layout::kPadded) {
+    operation->args.padded.previous_epoch =
+        static_cast<std::uint32_t>(context.previous_padded_epoch);
+  }
   describe(*operation, request, scales, follows);
 
   protocol::DispatchArgs& args = operation->args;

@@ -21,6 +21,7 @@ struct OperationContext {
   const Config* config = nullptr;
   protocol::OperationArgs op;  ///< peers, control, channels; epoch of the operation to come
   std::uint64_t heap_bytes = 0;
+  std::uint64_t previous_padded_epoch = 0;
 };
 
 class Operation {

@@ -53,6 +53,15 @@ class BlockShape {
   int ndim_ = 1;
 };
 
+/// The caller's memory may have room for more rows than came.
+TensorView first_rows(const TensorView& view, std::int64_t num_rows) {
+  TensorView used = view;
+  if (used.ndim == 2) {
+    used.shape[0] = num_rows;
+  }
+  return used;
+}
+
 }  // namespace
 
 LandedRows::LandedRows(std::shared_ptr<BufferState> buffer, const DispatchOperation& operation)
@@ -75,10 +84,10 @@ LandedRows::LandedRows(std::shared_ptr<BufferState> buffer, const DispatchOperat
                           operation.args.input.scales_words);
   }
   if (operation.out_x.given()) {
-    x = operation.out_x;
+    x = first_rows(operation.out_x, handle.num_rows);
   }
   if (operation.out_scales.given()) {
-    scales = operation.out_scales;
+    scales = first_rows(operation.out_scales, handle.num_rows);
   }
   std::byte* metadata = base + landing.metadata_offset(0);
   const std::uint64_t stride = packet.metadata_bytes();

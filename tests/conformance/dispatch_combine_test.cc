@@ -1,5 +1,6 @@
-// Dispatch and combine as frameworks use them, on groups of threads, judged byte by byte by the benchmark's independent
-// reference: layouts, element types, shapes, empties, skews, handles, overlap.
+// Dispatch and combine as frameworks use them, on groups of threads, judged byte by byte by the
+// benchmark's independent reference: layouts, element types, shapes, empties, skews, handles,
+// overlap.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -43,12 +44,15 @@ void exchange_once(const RankContext& context) {
   bench::poison(combined.out());
 }
 
-void exchange(const Workload& workload, const Config& config, const std::vector<int>& tokens_of = {}) {
-  test::run_group(workload, test::route_all(workload, tokens_of), config, [](const RankContext& context) {
-    for (int round = 0; round < 3; ++round) {
-      exchange_once(context);
-    }
-  });
+void exchange(const Workload& workload,
+              const Config& config,
+              const std::vector<int>& tokens_of = {}) {
+  test::run_group(
+      workload, test::route_all(workload, tokens_of), config, [](const RankContext& context) {
+        for (int round = 0; round < 3; ++round) {
+          exchange_once(context);
+        }
+      });
 }
 
 struct Case {
@@ -120,10 +124,7 @@ std::vector<Case> cases() {
                   w.topk = 32;
                   w.num_experts = 64;
                 }),
-      make_case("NarrowestRows",
-                [](Workload& w) {
-                  w.hidden = 8;
-                }),
+      make_case("NarrowestRows", [](Workload& w) { w.hidden = 8; }),
       make_case("OddRows",
                 [](Workload& w) {
                   w.hidden = 2888;
@@ -142,7 +143,8 @@ std::vector<Case> cases() {
                   w.max_tokens = 64;
                 },
                 {5, 0, 64, 1}),
-      make_case("NoTokensAnywhere", [](Workload& w) { w.layout = Layout::kExpertMajor; }, {0, 0, 0, 0}),
+      make_case(
+          "NoTokensAnywhere", [](Workload& w) { w.layout = Layout::kExpertMajor; }, {0, 0, 0, 0}),
   };
 }
 

@@ -1,5 +1,5 @@
-// A whole group for a test: ranks as threads, each with its Buffer, inputs and the independent reference of the benchmark's
-// verifier.
+// A whole group for a test: ranks as threads, each with its Buffer, inputs and the independent
+// reference of the benchmark's verifier.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -40,8 +40,8 @@ struct RankContext {
 using RankBody = std::function<void(const RankContext&)>;
 
 /// Routing of every rank; `tokens_of` overrides the number of tokens by rank.
-inline std::shared_ptr<const std::vector<bench::RankRouting>> route_all(const bench::Workload& workload,
-                                                                        const std::vector<int>& tokens_of = {}) {
+inline std::shared_ptr<const std::vector<bench::RankRouting>> route_all(
+    const bench::Workload& workload, const std::vector<int>& tokens_of = {}) {
   auto all = std::make_shared<std::vector<bench::RankRouting>>();
   for (int rank = 0; rank < workload.num_ranks; ++rank) {
     bench::Workload mine = workload;
@@ -74,7 +74,9 @@ inline void run_group(const bench::Workload& workload,
 }
 
 /// The combine of a result whose expert outputs were written over its rows or into `x`.
-inline CombineRequest combine_request(const RankContext& context, const DispatchResult& result, const ConstTensorView& x) {
+inline CombineRequest combine_request(const RankContext& context,
+                                      const DispatchResult& result,
+                                      const ConstTensorView& x) {
   CombineRequest request{.x = x, .handle = result.handle()};
   if (context.reference->workload().weighted_combine()) {
     request.topk_weights = context.inputs.topk_weights();
