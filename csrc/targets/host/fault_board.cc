@@ -1,6 +1,8 @@
 #include "csrc/targets/host/fault_board.h"
 
 #include <atomic>
+#include <chrono>
+#include <thread>
 
 #include "csrc/targets/host/bell.h"
 
@@ -13,6 +15,8 @@ using protocol::Word;
 constexpr Word kEmpty = 0;
 constexpr Word kWriting = 1;
 constexpr Word kReadable = 2;
+/// How long a reader lets a writer finish; a few stores, unless it was preempted.
+constexpr std::chrono::milliseconds kWriterPatience{1000};
 
 void write_record(ErrorRecord& record, const Fault& fault) {
   record.reporter = fault.reporter;
@@ -51,11 +55,18 @@ bool FaultBoard::raised() const {
 }
 
 std::optional<Fault> FaultBoard::read() const {
-  const ErrorRecord& source = *record(peers_.rank);
-  if (std::atomic_ref<Word>(record(peers_.rank)->state).load(std::memory_order_acquire) !=
-      kReadable) {
+  const std::atomic_ref<Word> state(record(peers_.rank)->state);
+  // Whoever is writing it may have been preempted, or have died half way: then there is nothing to
+  // tell.
+  const auto limit = std::chrono::steady_clock::now() + kWriterPatience;
+  while (state.load(std::memory_order_acquire) == kWriting &&
+         std::chrono::steady_clock::now() < limit) {
+    std::this_thread::yield();
+  }
+  if (state.load(std::memory_order_acquire) != kReadable) {
     return std::nullopt;
   }
+  const ErrorRecord& source = *record(peers_.rank);
   Fault fault;
   fault.cause = static_cast<ErrorCode>(source.cause);
   fault.reporter = source.reporter;

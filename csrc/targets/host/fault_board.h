@@ -29,7 +29,8 @@ class FaultBoard {
 
   [[nodiscard]] bool raised() const;
 
-  /// The fault in this rank's record, once it can be read.
+  /// The fault in this rank's record, if there is one; lets a writer that is at it finish, within a
+  /// second.
   [[nodiscard]] std::optional<Fault> read() const;
 
  private:
