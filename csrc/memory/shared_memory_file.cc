@@ -202,19 +202,16 @@ UniqueFd open_by_name(const SharedFileName& name, const SharedFileId& announced)
   return verified(UniqueFd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW)), announced, path);
 }
 
-NameSweeper::NameSweeper(std::vector<SharedFileName> names, int my_rank)
-    : names_(std::move(names)), my_rank_(my_rank) {
-  paths_.reserve(names_.size());
-  for (const SharedFileName& name : names_) {
+NameSweeper::NameSweeper(const std::vector<SharedFileName>& names) {
+  paths_.reserve(names.size());
+  for (const SharedFileName& name : names) {
     paths_.push_back(path_of(name));
   }
 }
 
 NameSweeper::~NameSweeper() {
-  for (std::size_t rank = 0; rank < paths_.size(); ++rank) {
-    if (!completed_ || static_cast<int>(rank) == my_rank_) {
-      (void)::unlink(paths_[rank].c_str());  // most were never linked
-    }
+  for (const std::string& path : paths_) {
+    (void)::unlink(path.c_str());  // mostly there is none: names are the exception
   }
 }
 

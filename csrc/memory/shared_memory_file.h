@@ -58,25 +58,18 @@ bootstrap::UniqueFd open_by_descriptor(std::int64_t pid, const SharedFileId& ann
 /// The same by its name in /dev/shm. Errors: SystemError
 bootstrap::UniqueFd open_by_name(const SharedFileName& name, const SharedFileId& announced);
 
-/// Removes names from /dev/shm at the end of the set-up: this rank's own, or every rank's if
-/// complete() was not called, because then the owner of a name may have died before it could.
+/// Removes the names of all ranks from /dev/shm at the end of the set-up, however it ends. Every
+/// rank removes every name, because the owner may be killed between giving its file the name and
+/// here.
 class NameSweeper {
  public:
-  NameSweeper(std::vector<SharedFileName> names, int my_rank);
+  explicit NameSweeper(const std::vector<SharedFileName>& names);
   NameSweeper(const NameSweeper&) = delete;
   NameSweeper& operator=(const NameSweeper&) = delete;
   ~NameSweeper();
 
-  void complete() { completed_ = true; }
-  [[nodiscard]] const SharedFileName& name(int rank) const {
-    return names_[static_cast<std::size_t>(rank)];
-  }
-
  private:
-  std::vector<SharedFileName> names_;
   std::vector<std::string> paths_;
-  int my_rank_;
-  bool completed_ = false;
 };
 
 }  // namespace switchyard::memory

@@ -70,7 +70,8 @@ class Assembly {
       : bootstrap_(bootstrap),
         options_(options),
         processes_(processes),
-        sweeper_(bootstrap::gather_values(bootstrap, random_file_name()), bootstrap.rank()) {}
+        names_(bootstrap::gather_values(bootstrap, random_file_name())),
+        sweeper_(names_) {}
 
   std::unique_ptr<SymmetricHeap> run() {
     const SystemMemory memory = agree_on_memory(bootstrap_);
@@ -78,7 +79,6 @@ class Assembly {
     if (!heap) {
       heap = on_dev_shm(memory);
     }
-    sweeper_.complete();
     return heap;
   }
 
@@ -101,9 +101,14 @@ class Assembly {
         std::move(mapping_), bootstrap_.rank(), std::move(pages));
   }
 
+  [[nodiscard]] const SharedFileName& my_name() const {
+    return names_[static_cast<std::size_t>(bootstrap_.rank())];
+  }
+
   Bootstrap& bootstrap_;
   const HeapOptions& options_;
   const std::vector<ProcessIdentity>& processes_;
+  std::vector<SharedFileName> names_;  // known to all before any file has one
   NameSweeper sweeper_;
   UniqueFd file_;
   std::unique_ptr<HeapMapping> mapping_;
@@ -147,8 +152,7 @@ std::optional<bootstrap::Failure> Assembly::make_files(Backing backing, const He
   SharedFileId mine;
   const auto failure = bootstrap::run_and_compare(bootstrap_, [&] {
     mapping_ = std::make_unique<HeapMapping>(layout);
-    file_ = make_shared_file(
-        backing, layout.heap_bytes, layout.num_ranks, sweeper_.name(bootstrap_.rank()));
+    file_ = make_shared_file(backing, layout.heap_bytes, layout.num_ranks, my_name());
     mine = identify(file_);
   });
   if (failure) {
@@ -197,13 +201,14 @@ std::optional<bootstrap::Failure> Assembly::map_by_descriptor() {
 }
 
 std::optional<bootstrap::Failure> Assembly::map_by_name() {
-  const auto failure = bootstrap::run_and_compare(
-      bootstrap_, [this] { link_shared_file(file_, sweeper_.name(bootstrap_.rank())); });
+  const auto failure =
+      bootstrap::run_and_compare(bootstrap_, [this] { link_shared_file(file_, my_name()); });
   if (failure) {
     return failure;
   }
   return map_all([this](int rank) {
-    return open_by_name(sweeper_.name(rank), announced_[static_cast<std::size_t>(rank)]);
+    return open_by_name(names_[static_cast<std::size_t>(rank)],
+                        announced_[static_cast<std::size_t>(rank)]);
   });
 }
 
