@@ -4,13 +4,28 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <charconv>
 #include <fstream>
-#include <functional>
 #include <iterator>
 #include <sstream>
 #include <string>
 
 namespace switchyard::memory {
+namespace {
+
+/// The first half of the random UUID that the kernel draws at each boot; 0 when it does not say.
+std::uint64_t read_boot_id() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string digits;
+  file >> digits;
+  std::erase(digits, '-');
+  std::uint64_t id = 0;
+  std::from_chars(digits.data(), digits.data() + std::min<std::size_t>(digits.size(), 16), id, 16);
+  return id;
+}
+
+}  // namespace
 
 std::optional<std::uint64_t> process_start_time(std::int64_t pid) {
   std::ifstream file(fmt::format("/proc/{}/stat", pid));
@@ -43,11 +58,7 @@ ProcessIdentity this_process() {
   if (::stat("/proc/self/ns/pid", &name_space) == 0) {
     identity.pid_namespace_ino = name_space.st_ino;
   }
-  std::ifstream file("/proc/sys/kernel/random/boot_id");
-  std::string boot_id;
-  if (file >> boot_id) {
-    identity.boot_hash = std::hash<std::string>{}(boot_id);
-  }
+  identity.boot_id = read_boot_id();
   return identity;
 }
 

@@ -12,14 +12,14 @@ struct ProcessIdentity {
   std::int64_t pid = 0;
   std::uint64_t start_time = 0;  ///< clock ticks since boot; differs when a PID was used again
   std::uint64_t pid_namespace_ino = 0;  ///< PIDs are comparable only within one namespace
-  std::uint64_t boot_hash = 0;          ///< differs between machines and between boots
+  std::uint64_t boot_id = 0;            ///< differs between machines and between boots
 
   bool operator==(const ProcessIdentity&) const = default;
 
   /// Whether the PID of `other` means to us what it means to `other`.
   [[nodiscard]] bool shares_pids_with(const ProcessIdentity& other) const {
     return pid_namespace_ino != 0 && pid_namespace_ino == other.pid_namespace_ino &&
-           boot_hash == other.boot_hash;
+           boot_id == other.boot_id;
   }
 };
 

@@ -77,7 +77,7 @@ void check_one_process(const std::vector<ProcessIdentity>& processes) {
 
 void check_one_machine(const std::vector<ProcessIdentity>& processes) {
   for (std::size_t rank = 1; rank < processes.size(); ++rank) {
-    if (processes[rank].boot_hash != processes[0].boot_hash) {
+    if (processes[rank].boot_id != processes[0].boot_id) {
       throw InvalidArgument(fmt::format(
           "heap kind shared memory: rank {} runs on another machine than rank 0, wanted "
           "one machine for all ranks of a scale-up domain",
