@@ -5,12 +5,18 @@
 
 namespace switchyard::bench {
 
-/// dst = XOR of the rows (zero when there is none), wide loads and streaming stores.
-/// Shapes:   dst and rows `bytes` bytes, a multiple of 16, 16-byte aligned
-/// Ordering: weakly ordered stores: host::stream_fence() before anybody is told
-void fold_rows(std::byte* dst,
-               const std::byte* const* rows,
-               std::size_t num_rows,
-               std::size_t bytes);
+/// dst = XOR of the rows, zero when there is none.
+/// Shapes: dst and rows `bytes` bytes, a multiple of 16, 16-byte aligned
+struct Fold {
+  std::byte* dst = nullptr;
+  const std::byte* const* rows = nullptr;
+  std::size_t num_rows = 0;
+  std::size_t bytes = 0;
+};
+
+/// Wide loads and streaming stores, with the rows fetched as far ahead as the library's own sums
+/// do; `next`, if any, is the fold that follows. Ordering: weakly ordered stores:
+/// host::stream_fence() before anybody is told
+void fold_rows(const Fold& fold, const Fold* next);
 
 }  // namespace switchyard::bench

@@ -94,21 +94,28 @@ CombineRoof::CombineRoof(const Reference& reference,
   }
 }
 
+Fold CombineRoof::fold_of(std::size_t token) const {
+  return {out_ + token * out_stride_,
+          srcs_.data() + first_src_[token],
+          first_src_[token + 1] - first_src_[token],
+          row_bytes_};
+}
+
 void CombineRoof::run(RoofCopy copy, int share, int num_shares) const {
   std::vector<std::byte> scratch(row_bytes_);
   const Range range = share_of(first_src_.size() - 1, share, num_shares);
   for (std::size_t token = range.begin; token < range.end; ++token) {
-    std::byte* dst = out_ + token * out_stride_;
-    const std::byte* const* srcs = srcs_.data() + first_src_[token];
-    const std::size_t num_srcs = first_src_[token + 1] - first_src_[token];
+    const Fold fold = fold_of(token);
     if (copy == RoofCopy::kStreaming) {
-      fold_rows(dst, srcs, num_srcs, row_bytes_);
+      const bool last = token + 1 == range.end;
+      const Fold next = last ? Fold{} : fold_of(token + 1);
+      fold_rows(fold, last ? nullptr : &next);
       continue;
     }
-    for (std::size_t i = 0; i < num_srcs; ++i) {
-      std::memcpy(scratch.data(), srcs[i], row_bytes_);
+    for (std::size_t i = 0; i < fold.num_rows; ++i) {
+      std::memcpy(scratch.data(), fold.rows[i], row_bytes_);
     }
-    std::memcpy(dst, scratch.data(), row_bytes_);
+    std::memcpy(fold.dst, scratch.data(), row_bytes_);
   }
   host::stream_fence();
 }

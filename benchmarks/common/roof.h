@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "benchmarks/common/fold_rows.h"
 #include "benchmarks/common/reference.h"
 #include "switchyard/tensor.h"
 
@@ -69,6 +70,8 @@ class CombineRoof {
   [[nodiscard]] std::int64_t bytes_written() const;
 
  private:
+  [[nodiscard]] Fold fold_of(std::size_t token) const;
+
   std::size_t row_bytes_ = 0;
   std::byte* out_ = nullptr;
   std::size_t out_stride_ = 0;

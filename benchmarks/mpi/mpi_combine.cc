@@ -1,6 +1,6 @@
 #include "benchmarks/mpi/mpi_combine.h"
 
-#include "csrc/targets/host/row_ops.h"
+#include "benchmarks/mpi/reduce_queue.h"
 
 namespace switchyard::bench {
 
@@ -35,32 +35,31 @@ void MpiCombine::run(const std::byte* outputs) {
         partial_sums_.data(), dispatch_.received(), arrived_.data(), sent, row_type_);
   }
   sum_arrived(outputs);
-  host::stream_fence();
 }
 
 // The received tokens of other ranks; this rank's own are summed where their sum ends.
 void MpiCombine::sum_per_token(const std::byte* outputs) {
   partial_sums_.reserve(to_size(dispatch_.num_received()) * row_bytes_);
-  std::vector<protocol::Term> terms;
+  ReduceQueue sums(sum_form());
   const RowCounts& received = dispatch_.received();
   for (std::size_t source = 0; source < received.counts.size(); ++source) {
     const auto first = to_size(received.first_rows[source]);
     for (std::size_t token = first; token < first + to_size(received.counts[source]); ++token) {
-      terms.clear();
+      std::vector<protocol::Term>& terms = sums.terms();
       for (const LandedExpert& expert : dispatch_.landed().experts(token)) {
         terms.push_back({outputs + to_size(expert.row) * row_bytes_, expert.weight, false});
       }
       terms.back().closes_group = true;
-      reduce(terms, partial_sums_.data() + token * row_bytes_);
+      sums.push(partial_sums_.data() + token * row_bytes_);
     }
   }
-  host::stream_fence();  // the sums are read by other processes
+  sums.finish();
 }
 
 void MpiCombine::sum_arrived(const std::byte* outputs) {
-  std::vector<protocol::Term> terms;
+  ReduceQueue sums(sum_form());
   for (int token = 0; token < num_tokens_; ++token) {
-    terms.clear();
+    std::vector<protocol::Term>& terms = sums.terms();
     for (const Destination& destination : dispatch_.plan().destinations(token)) {
       if (destination.rank == communicator_.rank()) {
         add_own_rows(outputs, destination.ordinal, terms);
@@ -69,8 +68,9 @@ void MpiCombine::sum_arrived(const std::byte* outputs) {
       const int slot = dispatch_.sent().first_rows[to_size(destination.rank)] + destination.ordinal;
       terms.push_back({arrived_.data() + to_size(slot) * row_bytes_, 1.0F, true});
     }
-    reduce(terms, out_.data() + to_size(token) * row_bytes_);
+    sums.push(out_.data() + to_size(token) * row_bytes_);
   }
+  sums.finish();
 }
 
 void MpiCombine::add_own_rows(const std::byte* outputs,
@@ -87,15 +87,12 @@ void MpiCombine::add_own_rows(const std::byte* outputs,
   terms.back().closes_group = true;
 }
 
-void MpiCombine::reduce(const std::vector<protocol::Term>& terms, std::byte* dst) const {
-  protocol::Reduction reduction;
-  reduction.dst = dst;
-  reduction.terms = terms.data();
-  reduction.num_terms = static_cast<std::int32_t>(terms.size());
-  reduction.num_elems = static_cast<std::uint32_t>(workload_.hidden);
-  reduction.dtype = workload_.combine_dtype();
-  reduction.weighted = workload_.weighted_combine();
-  host::reduce_rows(reduction, protocol::CopyHint::kStream);
+protocol::Reduction MpiCombine::sum_form() const {
+  protocol::Reduction form;
+  form.num_elems = static_cast<std::uint32_t>(workload_.hidden);
+  form.dtype = workload_.combine_dtype();
+  form.weighted = workload_.weighted_combine();
+  return form;
 }
 
 TensorView MpiCombine::out() const {

@@ -36,7 +36,7 @@ class MpiCombine {
   void add_own_rows(const std::byte* outputs,
                     int ordinal,
                     std::vector<protocol::Term>& terms) const;
-  void reduce(const std::vector<protocol::Term>& terms, std::byte* dst) const;
+  [[nodiscard]] protocol::Reduction sum_form() const;
 
   const Communicator& communicator_;
   Workload workload_;
