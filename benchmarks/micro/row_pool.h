@@ -13,7 +13,7 @@
 namespace switchyard::bench {
 
 /// One DeepSeek-V3 token in bf16.
-inline constexpr std::size_t kRowBytes = 7168 * 2;
+inline constexpr std::size_t kRowBytes = std::size_t{7168} * 2;
 
 class RowPool {
  public:

@@ -80,10 +80,10 @@ TEST(QuantizeRow, MatchesTheReferenceWhenEveryValueMeetsEveryScale) {
   // it.
   for (const ScaleFormat format : kFormats) {
     for (std::uint32_t amax = 0; amax < 0x7f80U; amax += 37) {
-      std::vector<std::uint16_t> src(4 * kScaleBlockElems);
+      std::vector<std::uint16_t> src(std::size_t{4} * kScaleBlockElems);
       for (std::size_t i = 0; i < src.size(); ++i) {
         const auto below = static_cast<std::uint32_t>(i) * 5U;
-        const std::uint32_t sign = (i % 2) << 15U;
+        const std::uint32_t sign = i % 2 == 0 ? 0U : 0x8000U;
         src[i] = static_cast<std::uint16_t>((amax > below ? amax - below : amax) | sign);
       }
       check(src, format);

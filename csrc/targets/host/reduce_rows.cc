@@ -111,15 +111,11 @@ struct PlainSum {
   }
 };
 
-/// Any sum.
-template <class Wire, bool kWeighted>
+/// Any sum. Unweighted rows are multiplied by 1, which changes nothing and costs nothing beside
+/// their way from memory.
+template <class Wire>
 struct GroupedSum {
   const Addends& rows;
-
-  template <class DU>
-  static HWY_INLINE Floats<DU> product(DU, Floats<DU> weight, Floats<DU> value) {
-    return kWeighted ? hn::Mul(weight, value) : value;
-  }
 
   template <class DU>
   HWY_INLINE Words<DU> operator()(DU du, std::size_t offset) const {
@@ -131,13 +127,13 @@ struct GroupedSum {
       const Addend& addend = rows.addend(i);
       const auto words = load_words(du, addend.row + offset);
       const auto weight = hn::Set(FloatTag<DU>(), addend.weight);
-      const auto product_first = product(du, weight, Wire::first(du, words));
+      const auto product_first = hn::Mul(weight, Wire::first(du, words));
       group_first = addend.opens_group ? product_first : hn::Add(group_first, product_first);
       if (addend.closes_group) {
         first = hn::Add(first, Wire::round(du, group_first));
       }
       if constexpr (Wire::kPaired) {
-        const auto product_second = product(du, weight, Wire::second(du, words));
+        const auto product_second = hn::Mul(weight, Wire::second(du, words));
         group_second = addend.opens_group ? product_second : hn::Add(group_second, product_second);
         if (addend.closes_group) {
           second = hn::Add(second, Wire::round(du, group_second));
@@ -206,10 +202,9 @@ template <class Wire>
 void reduce(const protocol::Reduction& reduction, const Output& out) {
   if (is_plain(reduction)) {
     reduce_plain<Wire>(reduction, out);
-  } else if (reduction.weighted) {
-    store_sum(out, GroupedSum<Wire, true>{Addends(reduction)});
   } else {
-    store_sum(out, GroupedSum<Wire, false>{Addends(reduction)});
+    const Addends addends(reduction);
+    store_sum(out, GroupedSum<Wire>{addends});
   }
 }
 

@@ -20,7 +20,8 @@ inline bool is_plain(const protocol::Reduction& reduction) {
   return plain;
 }
 
-/// A bias or a term. A bias is a group of its own, with weight 1, which changes nothing.
+/// A bias or a term. A bias is a group of its own. Weight 1, of biases and of unweighted terms,
+/// changes nothing.
 struct Addend {
   const std::byte* row;
   float weight;
@@ -38,7 +39,8 @@ class Addends {
     for (int i = 0; i < reduction.num_terms; ++i) {
       const protocol::Term& term = reduction.terms[i];
       const bool closes_group = term.closes_group || i + 1 == reduction.num_terms;
-      list_[num_++] = {term.row, term.weight, opens_group, closes_group};
+      const float weight = reduction.weighted ? term.weight : 1.0F;
+      list_[num_++] = {term.row, weight, opens_group, closes_group};
       opens_group = closes_group;
     }
   }
