@@ -13,7 +13,7 @@
 
 namespace switchyard {
 
-/// Default limit of every rendezvous step.
+/// Default limit of every step of the rendezvous.
 inline constexpr std::chrono::milliseconds kDefaultBootstrapTimeout{60'000};
 
 /// A collective channel among the ranks of one group. One thread per rank calls it.
@@ -43,39 +43,42 @@ struct TcpBootstrapOptions {
   int rank = -1;
   int num_ranks = 0;
   std::string host = "127.0.0.1";  ///< address of rank 0, as the others reach it
-  std::uint16_t port = 0;  ///< rank 0 listens here; 0 is refused except through `listener_fd`
-  /// Any bytes all ranks know and nobody else does (at least 8). Never sent: each side proves it by
+  std::uint16_t port = 0;          ///< rank 0 listens here; 0 only where `listener_fd` is given
+  /// At least 8 bytes that all ranks know and nobody else does. Never sent: each side proves it by
   /// a keyed hash of fresh random challenges before anything else from the connection is parsed.
   std::string secret;
   /// Rank 0 only: an already bound and listening socket (the launcher picked a free port), which
   /// the bootstrap takes over and closes; -1 for none.
   int listener_fd = -1;
+  /// Longest wait for the group to be complete, and for each gather.
   std::chrono::milliseconds timeout = kDefaultBootstrapTimeout;
 };
 
-/// Connects to (rank 0: serves) the TCP store.
-/// Errors: InvalidArgument for a bad rank, size, port or secret; BootstrapError when the port is in
-///         use, the secret is wrong, two ranks claim one number, or a rank does not come within
-///         `timeout`. Strangers at the port, and ranks with a wrong secret, disturb nobody else.
+/// Connects to (rank 0: serves) the TCP store; returns when every rank has joined.
+/// Called by:  one thread of every rank
+/// Errors:     InvalidArgument for a bad rank, size, port or secret; BootstrapError when the port
+///             is in use, the secret is wrong, two ranks claim one number, or a rank does not come
+///             within `timeout`. Strangers at the port, and ranks with a wrong secret, disturb
+///             nobody else.
 std::unique_ptr<Bootstrap> make_tcp_bootstrap(const TcpBootstrapOptions& options);
 
 /// The same, from torchrun's variables RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT; SWITCHYARD_PORT
 /// overrides the port (default MASTER_PORT + 1, since torchrun itself holds MASTER_PORT);
 /// SWITCHYARD_SECRET is required.
-/// Errors: InvalidArgument naming the variable that is missing or malformed, with its value.
+/// Errors:     InvalidArgument naming the variable that is missing or malformed, with its value
 TcpBootstrapOptions tcp_options_from_env();
 
 /// Bootstraps for `num_ranks` ranks that are threads of this process; element i belongs to rank i.
-/// Errors: InvalidArgument for a bad size
+/// Errors:     InvalidArgument for a bad size
 std::vector<std::unique_ptr<Bootstrap>> make_in_process_bootstraps(
     int num_ranks, std::chrono::milliseconds timeout = kDefaultBootstrapTimeout);
 
 /// The caller's own all-gather (MPI_Allgather, torch.distributed, ...): the contract of
-/// Bootstrap::all_gather, except that it is only called with equal lengths.
+/// Bootstrap::all_gather, except that it is only called with equal lengths, and never with none.
 using AllGatherFn = std::function<void(std::span<const std::byte> mine, std::span<std::byte> all)>;
 
-/// Errors: InvalidArgument for a bad rank or size or an empty function. What `all_gather` throws
-/// passes through.
+/// Errors:     InvalidArgument for a bad rank or size or an empty function. What `all_gather`
+///             throws passes through.
 std::unique_ptr<Bootstrap> make_callback_bootstrap(int rank, int num_ranks, AllGatherFn all_gather);
 
 }  // namespace switchyard

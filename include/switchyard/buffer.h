@@ -18,8 +18,8 @@ namespace runtime {
 class Operation;
 }  // namespace runtime
 
-/// An operation under way. Move-only. Destroying one that was not finished waits for it (errors are
-/// dropped).
+/// An operation under way. Move-only. Destroying one that was not finished waits for it and drops
+/// its result or its error.
 template <class Result>
 class Pending {
  public:
@@ -33,10 +33,11 @@ class Pending {
   [[nodiscard]] bool ready() const;
 
   /// Waits for the operation and takes its result; the calling thread helps with the work.
-  /// Called by: one thread, once
-  /// Errors:    InvalidState when called twice; HeapTooSmall and ConfigMismatch (the group stays
-  /// usable); PeerLost and
-  ///            Timeout, each naming rank, peer, role and step (the buffer must be rebuilt)
+  /// Called by:  the thread that calls the Buffer, once
+  /// Errors:     InvalidState when called twice. On every rank alike, and the group stays usable:
+  ///             HeapTooSmall; ConfigMismatch; InvalidArgument when some rank's out_x or out_scales
+  ///             has too few rows. The buffer must be rebuilt after PeerLost and Timeout, which
+  ///             name rank, peer, role and step, and after Error{kInternal}.
   Result finish();
 
  private:
@@ -53,7 +54,7 @@ using PendingDispatch = Pending<DispatchResult>;
 using PendingCombine = Pending<CombineResult>;
 
 /// Memory of the heap that the caller fills, so that peers read it in place. Move-only; owns its
-/// region.
+/// region, which is not zeroed.
 class HeapTensor {
  public:
   HeapTensor() = default;
@@ -63,7 +64,7 @@ class HeapTensor {
   HeapTensor& operator=(const HeapTensor&) = delete;
   ~HeapTensor();
 
-  /// Errors: InvalidState after release() or on a default-constructed tensor
+  /// Errors:     InvalidState after release() or on a default-constructed tensor
   [[nodiscard]] TensorView view() const;
   void release();
 
@@ -81,21 +82,24 @@ class HeapTensor {
 
 /// What a rank's memory holds now. Units: bytes
 struct MemoryUse {
-  std::uint64_t heap_bytes = 0;       ///< size of the heap
-  std::uint64_t control_bytes = 0;    ///< of it, counters and mailboxes
-  std::uint64_t used_bytes = 0;       ///< of it, regions in use now
+  std::uint64_t heap_bytes = 0;     ///< size of the heap
+  std::uint64_t control_bytes = 0;  ///< of it, counters and mailboxes
+  /// Of it, regions in use now. The control block is none; the region that is kept ready for the
+  /// next padded dispatch is one.
+  std::uint64_t used_bytes = 0;
   std::uint64_t peak_used_bytes = 0;  ///< highest used_bytes so far
 };
 
-/// Move-only. Calls on one Buffer come from one thread at a time; different ranks' buffers are
-/// independent. All ranks issue the same sequence of operations (as with any collective).
+/// Move-only. Calls on one Buffer and its Pendings come from one thread at a time; different ranks'
+/// buffers are independent. All ranks issue the same sequence of operations, as with any
+/// collective. Results and HeapTensors may outlive the Buffer and may be released by any thread.
 class Buffer {
  public:
-  /// Collective over the group.
-  /// Errors: InvalidArgument for a field out of range; ConfigMismatch naming rank, field, got and
-  /// wanted when ranks
-  ///         disagree; SystemError when memory or /dev/shm is full; InvalidArgument when the group
-  ///         has several nodes (this build has no scale-out transport)
+  /// Collective over the group, which is not needed afterwards.
+  /// Errors:     InvalidArgument for a field out of range, or when the group has several nodes
+  ///             (this build has no scale-out transport); ConfigMismatch naming rank, field, got
+  ///             and wanted when ranks disagree; SystemError when memory or /dev/shm is full;
+  ///             BootstrapError
   Buffer(Group& group, const Config& config);
   Buffer(Buffer&&) noexcept;
   Buffer& operator=(Buffer&&) noexcept;
@@ -103,25 +107,31 @@ class Buffer {
   Buffer& operator=(const Buffer&) = delete;
   ~Buffer();
 
-  /// Starts a dispatch; x, scales and out_* must stay valid and unchanged until it is finished
-  /// (top-k tensors are read before this returns). Errors: InvalidArgument naming the field, got
-  /// and wanted, or InvalidState (too many in flight, foreign handle), both
-  ///         before anything is sent: the call may be repeated with better arguments
+  /// Starts a dispatch, which background threads carry on.
+  /// Lifetime:   x, scales and out_* stay valid and unchanged until it is finished; top-k tensors
+  ///             are read before this returns
+  /// Errors:     InvalidArgument naming the field, got and wanted, or InvalidState (too many in
+  ///             flight, foreign handle), both before anything is sent: the call may be repeated
+  ///             with better arguments. The group's PeerLost, Timeout or Error{kInternal}, once
+  ///             there is one.
   PendingDispatch issue(const DispatchRequest& request);
-  /// issue and finish, without waking a background thread when one worker is enough.
+  /// issue and finish; the calling thread takes the place of the first worker.
   DispatchResult dispatch(const DispatchRequest& request);
 
-  /// Starts a combine; x, biases, row tensors and out must stay valid and unchanged until it is
-  /// finished.
+  /// Starts a combine, which background threads carry on.
+  /// Lifetime:   x, biases, row_* and out stay valid and unchanged until it is finished;
+  ///             topk_weights are read before this returns
+  /// Errors:     as issue of a dispatch
   PendingCombine issue(const CombineRequest& request);
   CombineResult combine(const CombineRequest& request);
 
-  /// Memory in the heap for expert outputs. Errors: HeapTooSmall
+  /// Memory in the heap for expert outputs, one tensor of 1 to 4 dimensions; not collective.
+  /// Errors:     InvalidArgument for a bad shape; HeapTooSmall
   HeapTensor allocate(DType dtype, std::initializer_list<std::int64_t> shape);
 
   [[nodiscard]] const Config& config() const;  ///< with every automatic field resolved
   [[nodiscard]] MemoryUse memory_use() const;
-  /// One line for people: ranks, heap, workers, instruction set.
+  /// One line for people: ranks, heap, workers, channels, instruction set.
   [[nodiscard]] std::string describe() const;
 
  private:

@@ -17,14 +17,15 @@ enum class HeapKind : std::uint8_t {
 };
 
 struct Config {
-  /// Bytes of this rank's symmetric heap: landed rows, expert outputs in place, control block.
-  /// Agreed by all ranks. Too small: HeapTooSmall names the missing bytes before a row moves. Too
-  /// large: memory taken from /dev/shm at once.
+  /// Bytes of this rank's symmetric heap: landed rows, expert outputs in place, control block;
+  /// 4096..64 GiB. Agreed by all ranks. Too small: HeapTooSmall names the missing bytes. Too large:
+  /// between processes, all of it is taken from /dev/shm at once.
   std::uint64_t heap_bytes = std::uint64_t{256} << 20U;
 
-  HeapKind heap_kind = HeapKind::kAuto;
+  HeapKind heap_kind = HeapKind::kAuto;  ///< agreed by all ranks
 
-  /// Reserved huge pages when enough are free, else transparent ones where the system allows them.
+  /// Reserved huge pages when enough are free for all ranks, else transparent ones where the system
+  /// allows them. Agreed by all ranks.
   bool use_huge_pages = true;
 
   /// Background threads of this rank; 1..64, 0 picks the cores available divided by the ranks on
@@ -36,8 +37,8 @@ struct Config {
   /// rank (at most kMaxChannels). Agreed by all ranks. Fewer than num_workers: workers idle.
   int num_channels = 0;
 
-  /// Operations issued and not yet finished, per rank; 1..16. Agreed by all ranks. The control
-  /// block grows with it.
+  /// Operations in flight, per rank, counted from the oldest that is not finished to the newest;
+  /// 1..16. Agreed by all ranks. The control block grows with it.
   int max_in_flight = 4;
 
   /// Largest num_experts of any operation; 1..65536. Agreed by all ranks. The control block grows
@@ -48,15 +49,16 @@ struct Config {
   /// wait longer. measured: deepseek-v3-train, 4 ranks on 2 cores: 4 to 64 are equal within noise.
   int chunk_tokens = 16;
 
-  ExpertCopies expert_copies = ExpertCopies::kBySender;
+  ExpertCopies expert_copies = ExpertCopies::kBySender;  ///< agreed by all ranks
 
-  /// Longest wait without progress for a peer before Timeout; 1 ms or more. Short: a busy machine
-  /// looks like a fault.
+  /// Longest wait of a thread for a peer, without any progress of its own, before Timeout; 1 ms or
+  /// more. Must exceed the longest time that ranks issue one operation apart. Short: a busy machine
+  /// looks like a fault. The end of a peer's process is noticed sooner, as PeerLost.
   std::chrono::milliseconds timeout{30'000};
 
-  /// Polls without progress before a worker yields, then sleeps; 0..1'000'000, -1 picks by whether
-  /// the ranks of this machine outnumber its cores. Large on a busy machine: the waiting steal time
-  /// from the working.
+  /// Polls without progress before a worker yields, then sleeps; 0..1'000'000, -1 picks 0 where the
+  /// workers of all ranks outnumber the cores, else 200. Large on a busy machine: the waiting steal
+  /// time from the working.
   int spin_polls = -1;
 
   /// One field a line, "name = value".

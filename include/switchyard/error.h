@@ -54,7 +54,8 @@ class ConfigMismatch : public Error {
   int rank_;
 };
 
-/// The heap of `rank()` cannot hold the operation. Nothing was sent; the group stays usable.
+/// The heap of `rank()` cannot hold the operation, which ends on every rank with this error; the
+/// group stays usable.
 class HeapTooSmall : public Error {
  public:
   HeapTooSmall(int rank,

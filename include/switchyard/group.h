@@ -22,13 +22,12 @@ struct GroupOptions {
   int ranks_per_node = 0;  ///< ranks that load and store each other's memory; 0: all of them
 };
 
-/// One rank's membership in a group. Move-only; buffers made from it keep what they need alive.
+/// One rank's membership in a group. Move-only. Buffers are made from it, and need it no longer.
 class Group {
  public:
   /// Called by:  one thread of every rank (collective)
   /// Errors:     InvalidArgument for an empty bootstrap or ranks_per_node that does not divide the
-  /// ranks;
-  ///             ConfigMismatch naming the rank whose options differ; BootstrapError
+  ///             ranks; ConfigMismatch naming the rank whose options differ; BootstrapError
   explicit Group(std::unique_ptr<Bootstrap> bootstrap, const GroupOptions& options = {});
 
   Group(Group&&) noexcept = default;
