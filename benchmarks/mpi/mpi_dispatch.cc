@@ -16,6 +16,22 @@ std::size_t to_size(std::int64_t value) {
   return static_cast<std::size_t>(value);
 }
 
+// measured: as in main.cc; plain stores gave 56.1 instead of 41.0 ms, and 5.1 instead of 3.9 ms for
+// 128 tokens.
+constexpr protocol::CopyHint kPackHint = protocol::CopyHint::kStream;
+
+// Padded outputs are sparse: huge pages take all of their memory, small pages only what rows touch.
+// Huge ones are faster (measured: 128 tokens, 4 ranks, 7.1 instead of 7.5 ms), so they are used
+// while all ranks together fit in this.
+constexpr std::size_t kMostHugeBytes = std::size_t{4} << 30U;
+
+Pages output_pages(const Workload& workload) {
+  const std::size_t padded_bytes = to_size(workload.num_experts) * to_size(workload.num_ranks) *
+                                   to_size(workload.places()) * workload.landed_row_bytes();
+  const bool sparse = workload.layout == Layout::kPadded && padded_bytes > kMostHugeBytes;
+  return sparse ? Pages::kSmall : Pages::kHuge;
+}
+
 std::size_t round_up_16(std::size_t bytes) {
   return (bytes + 15) / 16 * 16;
 }
@@ -39,7 +55,7 @@ MpiDispatch::MpiDispatch(const Communicator& communicator,
       carried_scales_(static_cast<const std::byte*>(inputs.request().scales.data)),
       quantized_row_(payload_bytes_),
       quantized_scales_(note_at_),
-      x_(0, workload.layout == Layout::kPadded ? Pages::kSmall : Pages::kHuge) {}
+      x_(0, output_pages(workload)) {}
 
 void MpiDispatch::run() {
   plan_.make(workload_, inputs_.routing());
@@ -141,11 +157,8 @@ void MpiDispatch::pack_token(int token, std::vector<std::byte*>& payloads) {
     }
   }
   if (!payloads.empty()) {
-    host::copy_row(payloads.data(),
-                   static_cast<int>(payloads.size()),
-                   row,
-                   payload_bytes_,
-                   protocol::CopyHint::kStream);
+    host::copy_row(
+        payloads.data(), static_cast<int>(payloads.size()), row, payload_bytes_, kPackHint);
   }
 }
 
@@ -214,7 +227,7 @@ void MpiDispatch::unpack_token(int source, int token_idx) {
   const std::byte* payload = from_x ? static_cast<const std::byte*>(inputs_.x().data) +
                                           to_size(note.token()) * payload_bytes_
                                     : received_payload(token_idx);
-  host::copy_row(rows.data(), num_rows, payload, payload_bytes_, protocol::CopyHint::kStream);
+  host::copy_row(rows.data(), num_rows, payload, payload_bytes_, kPackHint);
 }
 
 void MpiDispatch::store_metadata(std::int64_t row, int source, const std::byte* side) {
