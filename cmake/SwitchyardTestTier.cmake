@@ -39,6 +39,7 @@ function(switchyard_discover_tests target tier labels filter)
     ${target}
     TEST_PREFIX "${SWITCHYARD_TEST_PREFIX}${tier}."
     TEST_FILTER "${filter}"
+    NO_PRETTY_VALUES
     DISCOVERY_MODE PRE_TEST
     DISCOVERY_TIMEOUT 120
     PROPERTIES LABELS "${labels}" TIMEOUT 300 PROCESSORS ${processors} ${sanitizer_environment})
