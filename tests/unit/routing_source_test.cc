@@ -249,7 +249,7 @@ TEST_F(TraceFile, RefusesAnotherShapeTypeOrOrder) {
   xt::dump_npy(path_, xt::xtensor<std::int64_t, 1>{0, 1});
   EXPECT_THAT(error_of(workload_), HasSubstr("the header"));
   xt::dump_npy(path_, xt::xtensor<std::int64_t, 2, xt::layout_type::column_major>{{0, 1}, {2, 3}});
-  EXPECT_THAT(error_of(workload_), HasSubstr("fortran_order True"));
+  EXPECT_THAT(error_of(workload_), HasSubstr("fortran_order true"));
 }
 
 TEST_F(TraceFile, RefusesFilesThatAreNoTraces) {
