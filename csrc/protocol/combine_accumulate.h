@@ -45,6 +45,12 @@ class CombineAccumulate {
  private:
   enum class Stage : std::uint8_t { kAwaitPlacement, kAccumulate, kPublish, kDone };
 
+  /// The description of one sum and the rows it names.
+  struct TokenSum {
+    Term terms[kMaxTerms];
+    Reduction reduction;
+  };
+
   template <Warp W>
   SY_HOST_DEVICE Progress await_placement(W& warp) {
     // Pairs with CombineAnnounce::collect: every rank's rows are visible and their offsets written.
@@ -61,8 +67,22 @@ class CombineAccumulate {
   SY_HOST_DEVICE Progress accumulate_chunk(W& warp) {
     const std::int32_t stop =
         end_token_ - token_ > args_->chunk_tokens ? token_ + args_->chunk_tokens : end_token_;
-    for (; token_ < stop; ++token_) {
-      accumulate_token(warp);
+    // Two sums at a time: while one is made, the rows of the next are fetched.
+    TokenSum sums[2];
+    if (token_ < stop) {
+      prepare(warp, token_, sums[0]);
+    }
+    for (int current = 0; token_ < stop; ++token_, current = 1 - current) {
+      TokenSum* next = token_ + 1 < stop ? &sums[1 - current] : nullptr;
+      if (next != nullptr) {
+        prepare(warp, token_ + 1, *next);
+      }
+      warp.reduce_rows(sums[current].reduction,
+                       args_->problem.copy_hint,
+                       next == nullptr ? nullptr : &next->reduction);
+      if (args_->problem.sums_topk_weights) {
+        sum_topk_weights(warp, std::int64_t{token_} * args_->problem.topk);
+      }
     }
     if (token_ == end_token_) {
       stage_ = Stage::kPublish;
@@ -70,31 +90,28 @@ class CombineAccumulate {
     return Progress::kAdvanced;
   }
 
+  /// Describes the sum of one token. `sum` stays where it is until the sum is made.
   template <Warp W>
-  SY_HOST_DEVICE void accumulate_token(W& warp) {
-    const std::int64_t first = std::int64_t{token_} * args_->problem.topk;
-    const auto token = static_cast<std::uint64_t>(token_);
-    Term terms[kMaxTerms];
-    Reduction sum;
-    sum.dst = out_base() + token * args_->output.out_stride;
-    sum.terms = terms;
-    sum.num_terms = args_->routing.num_terms[token_];
-    for (int i = 0; i < sum.num_terms; ++i) {
+  SY_HOST_DEVICE void prepare(W& warp, std::int32_t token, TokenSum& sum) {
+    const std::int64_t first = std::int64_t{token} * args_->problem.topk;
+    const auto row = static_cast<std::uint64_t>(token);
+    Reduction& reduction = sum.reduction;
+    reduction = Reduction{};
+    reduction.dst = out_base() + row * args_->output.out_stride;
+    reduction.terms = sum.terms;
+    reduction.num_terms = args_->routing.num_terms[token];
+    for (int i = 0; i < reduction.num_terms; ++i) {
       const std::uint8_t term = args_->routing.terms[first + i];
-      terms[i] = make_term(warp, first, term & ~routing::kClosesGroup);
-      terms[i].closes_group = (term & routing::kClosesGroup) != 0;
-      sum.weighted = sum.weighted || terms[i].weight != 1.0F;
+      sum.terms[i] = make_term(warp, first, term & ~routing::kClosesGroup);
+      sum.terms[i].closes_group = (term & routing::kClosesGroup) != 0;
+      reduction.weighted = reduction.weighted || sum.terms[i].weight != 1.0F;
     }
-    sum.num_biases = args_->output.num_biases;
-    for (int i = 0; i < sum.num_biases; ++i) {
-      sum.biases[i] = args_->output.biases[i] + token * args_->output.bias_strides[i];
+    reduction.num_biases = args_->output.num_biases;
+    for (int i = 0; i < reduction.num_biases; ++i) {
+      reduction.biases[i] = args_->output.biases[i] + row * args_->output.bias_strides[i];
     }
-    sum.num_elems = args_->problem.hidden;
-    sum.dtype = args_->problem.dtype;
-    warp.reduce_rows(sum, args_->problem.copy_hint);
-    if (args_->problem.sums_topk_weights) {
-      sum_topk_weights(warp, first);
-    }
+    reduction.num_elems = args_->problem.hidden;
+    reduction.dtype = args_->problem.dtype;
   }
 
   SY_HOST_DEVICE std::byte* out_base() const {
@@ -103,7 +120,7 @@ class CombineAccumulate {
   }
 
   SY_HOST_DEVICE std::int32_t rank_of(std::int64_t entry) const {
-    return args_->routing.expert[entry] / args_->problem.experts_per_rank;
+    return args_->routing.rank[entry];
   }
 
   SY_HOST_DEVICE std::uint64_t row_of(std::int64_t entry) const {

@@ -74,6 +74,7 @@ struct Contributions {
 /// The route of the dispatch; entries [num_tokens][topk].
 struct CombineRouting {
   const std::int32_t* expert = nullptr;
+  const std::int32_t* rank = nullptr;
   const std::uint8_t* opener = nullptr;
   const std::int32_t* ordinal = nullptr;
   const std::uint8_t* terms = nullptr;

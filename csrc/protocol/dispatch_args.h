@@ -48,6 +48,7 @@ struct DispatchInput {
 /// The route (routing::Route) as plain pointers; entries [num_tokens][topk].
 struct DispatchRouting {
   const std::int32_t* expert = nullptr;
+  const std::int32_t* rank = nullptr;
   const std::uint8_t* opener = nullptr;
   const std::int32_t* ordinal = nullptr;
   const float* weight = nullptr;                    ///< null: not weighted

@@ -148,50 +148,81 @@ class ScaleUpSend {
                                      std::int64_t first) {
     const PacketLayout& packet = args_->problem.packet;
     constexpr std::uint32_t kWord = sizeof(std::uint32_t);
-    std::uint32_t words[kMaxMetadataBytes / kWord] = {
-        static_cast<std::uint32_t>(header.source_rank),
-        static_cast<std::uint32_t>(header.source_token),
-        static_cast<std::uint32_t>(header.topk_slot),
-        static_cast<std::uint32_t>(header.payload_row)};
+    const std::uint32_t num_words = packet.metadata_bytes() / kWord;
+    std::uint32_t words[kMaxMetadataBytes / kWord];
+    words[0] = static_cast<std::uint32_t>(header.source_rank);
+    words[1] = static_cast<std::uint32_t>(header.source_token);
+    words[2] = static_cast<std::uint32_t>(header.topk_slot);
+    words[3] = static_cast<std::uint32_t>(header.payload_row);
     std::uint32_t* indices = words + packet.indices_offset() / kWord;
-    float weights[kMaxTopk];
-    for (std::uint32_t i = 0; i < packet.num_entries; ++i) {
-      const int k = packet.num_entries == 1 && args_->problem.row_per_expert()
-                        ? header.topk_slot
-                        : static_cast<int>(i);
-      const std::int32_t local = local_expert(first, k, header.topk_slot);
-      const auto low = static_cast<std::uint32_t>(local);
-      if (packet.index_bytes == 8) {
-        indices[2 * i] = low;
-        indices[2 * i + 1] = local < 0 ? 0xffffffffU : 0U;
-      } else {
-        indices[i] = low;
+    std::uint32_t* weights = words + packet.weights_offset() / kWord;
+    for (std::uint32_t* word = weights; word < words + num_words; ++word) {
+      *word = 0;
+    }
+    if (args_->problem.row_per_expert()) {
+      write_entry(indices, local_expert(first, header.topk_slot, header.topk_slot));
+      weights[0] = float_bits(row_weight(first, header.topk_slot));
+    } else {
+      write_entries(indices, weights, first, header.topk_slot);
+    }
+    warp.store_words(destination, words, num_words);
+  }
+
+  /// An index of the caller's type, low word first.
+  SY_HOST_DEVICE void write_entry(std::uint32_t* index, std::int32_t local) const {
+    index[0] = static_cast<std::uint32_t>(local);
+    if (args_->problem.packet.index_bytes == sizeof(std::int64_t)) {
+      index[1] = sign_word(local);
+    }
+  }
+
+  /// Rank-major: every entry of the token, as the row's rank sees it. Plain loops, which vectorise.
+  SY_HOST_DEVICE void write_entries(std::uint32_t* indices,
+                                    std::uint32_t* weights,
+                                    std::int64_t first,
+                                    int slot) const {
+    const int topk = args_->problem.topk;
+    std::int32_t local[kMaxTopk];
+    for (int k = 0; k < topk; ++k) {
+      local[k] = local_expert(first, k, slot);
+    }
+    if (args_->problem.packet.index_bytes == sizeof(std::int64_t)) {
+      for (int k = 0; k < topk; ++k) {
+        indices[2 * k] = static_cast<std::uint32_t>(local[k]);
+        indices[2 * k + 1] = sign_word(local[k]);
       }
-      weights[i] = local < 0 ? 0.0F : entry_weight(first, k);
+    } else {
+      for (int k = 0; k < topk; ++k) {
+        indices[k] = static_cast<std::uint32_t>(local[k]);
+      }
     }
-    std::uint32_t* stored = words + packet.weights_offset() / kWord;
-    for (std::uint32_t i = 0; i < packet.num_entries; ++i) {
-      stored[i] = float_bits(weights[i]);
+    if (args_->routing.weight != nullptr) {
+      for (int k = 0; k < topk; ++k) {
+        weights[k] = local[k] < 0 ? 0U : float_bits(args_->routing.weight[first + k]);
+      }
     }
-    warp.store_words(destination, words, packet.metadata_bytes() / kWord);
+  }
+
+  /// The upper half of a 64-bit index: its sign, as two's complement goes on.
+  SY_HOST_DEVICE static std::uint32_t sign_word(std::int32_t local) {
+    return static_cast<std::uint32_t>(local >> 31);
   }
 
   /// Entry k's expert as its rank counts them, or -1 when it lives elsewhere than the row.
   SY_HOST_DEVICE std::int32_t local_expert(std::int64_t first, int k, int slot) const {
-    const std::int32_t per_rank = args_->problem.experts_per_rank;
-    const std::int32_t expert = args_->routing.expert[first + k];
-    const std::int32_t home = args_->routing.expert[first + slot] / per_rank;
-    return expert >= 0 && expert / per_rank == home ? expert - home * per_rank : -1;
+    const std::int32_t rank = args_->routing.rank[first + slot];
+    const std::int32_t local =
+        args_->routing.expert[first + k] - rank * args_->problem.experts_per_rank;
+    return args_->routing.rank[first + k] == rank ? local : -1;
   }
 
-  /// Weight that entry k's row carries for it: its own, or in row-per-expert layouts the sum over
-  /// the entries sharing the row.
-  SY_HOST_DEVICE float entry_weight(std::int64_t first, int k) const {
+  /// Weight of the row of one expert that entry k opens: the sum over the entries that share it.
+  SY_HOST_DEVICE float row_weight(std::int64_t first, int k) const {
     if (args_->routing.weight == nullptr) {
       return 0.0F;
     }
     float weight = args_->routing.weight[first + k];
-    if (args_->problem.row_per_expert() && args_->routing.has_duplicates) {
+    if (args_->routing.has_duplicates) {
       for (int j = k + 1; j < args_->problem.topk; ++j) {
         if (args_->routing.opener[first + j] == k) {
           weight += args_->routing.weight[first + j];

@@ -51,7 +51,9 @@ concept Warp = requires(W& warp,
   /// Quantises one row and puts rows and scales to several places (dst and scales of the
   /// description are not used).
   warp.quantize_row(quantization, rows, rows, 1, CopyHint::kStream);
-  warp.reduce_rows(reduction, CopyHint::kStream);
+  /// `next`, where there is one, is the reduction that follows, so that its rows can be on their
+  /// way already.
+  warp.reduce_rows(reduction, CopyHint::kStream, &reduction);
   /// A region of this rank's heap, or kNoRegion; the largest free one; and giving a region back.
   { warp.allocate(std::uint64_t{}) } -> std::same_as<std::uint64_t>;
   { warp.largest_free() } -> std::same_as<std::uint64_t>;

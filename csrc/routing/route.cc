@@ -2,7 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <array>
+#include <algorithm>
+#include <utility>
 
 #include "switchyard/error.h"
 
@@ -31,162 +32,174 @@ class TopkReader {
   std::int64_t position_stride_;
 };
 
-/// Copies the indices of one token, checked; `experts` receives K values.
-void read_token(const TopkReader& reader,
-                const RouteShape& shape,
-                int token,
-                std::int32_t* experts) {
-  for (int k = 0; k < shape.topk; ++k) {
-    const std::int64_t expert = reader(token, k);
-    if (expert < -1 || expert >= shape.num_experts) {
-      throw InvalidArgument(
-          fmt::format("topk_idx[{}][{}]: got {}, wanted an expert in [0, {}) or -1 for none",
-                      token,
-                      k,
-                      expert,
-                      shape.num_experts));
+/// Fills a Route token by token. What it must know of the token at hand lies in tables by expert,
+/// rank and node, whose entries carry the token's number, so that nothing is searched and nothing
+/// cleared.
+class RouteBuilder {
+ public:
+  RouteBuilder(const RouteShape& shape, bool row_per_expert)
+      : experts_(static_cast<std::size_t>(shape.num_experts)),
+        ranks_(static_cast<std::size_t>(shape.num_ranks)),
+        nodes_(static_cast<std::size_t>(shape.num_nodes())) {
+    const auto num_entries =
+        static_cast<std::size_t>(shape.num_tokens) * static_cast<std::size_t>(shape.topk);
+    route_.shape = shape;
+    route_.row_per_expert = row_per_expert;
+    route_.expert.resize(num_entries);
+    route_.rank.resize(num_entries);
+    route_.opener.resize(num_entries);
+    route_.ordinal.resize(num_entries);
+    route_.terms.resize(num_entries);
+    route_.num_terms.resize(static_cast<std::size_t>(shape.num_tokens));
+    route_.rows_per_rank.resize(ranks_.size());
+    route_.tokens_per_node.resize(nodes_.size());
+    route_.tokens_per_expert.resize(experts_.size());
+    for (std::size_t expert = 0; expert < experts_.size(); ++expert) {
+      experts_[expert].rank = static_cast<std::int32_t>(expert) / shape.experts_per_rank();
     }
-    experts[k] = static_cast<std::int32_t>(expert);
+    for (std::size_t rank = 0; rank < ranks_.size(); ++rank) {
+      ranks_[rank].node = static_cast<std::int32_t>(rank) / shape.ranks_per_node;
+    }
   }
-}
 
-/// The entries of one token, with what later steps ask of them.
-struct TokenEntries {
-  std::array<std::int32_t, kMaxTopk> rank{};          ///< destination rank, -1 for none
-  std::array<std::uint8_t, kMaxTopk> last_of_rank{};  ///< last position of the entry's rank
-};
-
-TokenEntries scan_token(const RouteShape& shape, const std::int32_t* experts) {
-  TokenEntries entries;
-  const int experts_per_rank = shape.experts_per_rank();
-  for (std::size_t k = 0; k < static_cast<std::size_t>(shape.topk); ++k) {
-    entries.rank[k] = experts[k] < 0 ? -1 : experts[k] / experts_per_rank;
-    for (std::size_t j = 0; j <= k; ++j) {
-      if (entries.rank[j] == entries.rank[k]) {
-        entries.last_of_rank[j] = static_cast<std::uint8_t>(k);
+  void add_token(const TopkReader& reader, int token) {
+    const std::size_t first =
+        static_cast<std::size_t>(token) * static_cast<std::size_t>(route_.shape.topk);
+    for (int k = 0; k < route_.shape.topk; ++k) {
+      const std::int64_t expert = reader(token, k);
+      if (expert < -1 || expert >= route_.shape.num_experts) {
+        refuse_entry(token, k, expert);
       }
+      add_entry(token, static_cast<std::uint8_t>(k), first, static_cast<std::int32_t>(expert));
     }
+    route_.num_terms[static_cast<std::size_t>(token)] = order_terms(first);
   }
-  return entries;
-}
 
-/// Fills opener for one token; returns true when an expert is named twice.
-bool find_openers(const RouteShape& shape,
-                  bool row_per_expert,
-                  const std::int32_t* experts,
-                  const TokenEntries& entries,
-                  std::uint8_t* opener) {
-  bool duplicates = false;
-  for (int k = 0; k < shape.topk; ++k) {
-    opener[k] = kNoOpener;
-    if (experts[k] < 0) {
-      continue;
-    }
-    opener[k] = static_cast<std::uint8_t>(k);
-    for (int j = k - 1; j >= 0; --j) {
-      const bool same_expert = experts[j] == experts[k];
-      duplicates = duplicates || same_expert;
-      const bool same_rank =
-          entries.rank[static_cast<std::size_t>(j)] == entries.rank[static_cast<std::size_t>(k)];
-      if (row_per_expert ? same_expert : same_rank) {
-        opener[k] = opener[j];
-      }
-    }
+  Route take() { return std::move(route_); }
+
+ private:
+  /// What the current token has with one expert, rank or node.
+  struct Seen {
+    std::int32_t token = -1;  ///< the token this entry speaks of
+    std::uint8_t first = 0;   ///< its first position there
+    std::uint8_t last = 0;    ///< its last position so far
+  };
+  struct Expert : Seen {
+    std::int32_t rank = 0;
+  };
+  struct Rank : Seen {
+    std::int32_t node = 0;
+  };
+
+  [[noreturn]] void refuse_entry(int token, int k, std::int64_t expert) const {
+    throw InvalidArgument(
+        fmt::format("topk_idx[{}][{}]: got {}, wanted an expert in [0, {}) or -1 for none",
+                    token,
+                    k,
+                    expert,
+                    route_.shape.num_experts));
   }
-  return duplicates;
-}
 
-/// Counts one token, and gives each of its entries the ordinal of its row.
-void count_token(Route& route, const TokenEntries& entries, std::size_t first) {
-  const auto topk = static_cast<std::size_t>(route.shape.topk);
-  for (std::size_t k = 0; k < topk; ++k) {
-    const std::int32_t expert = route.expert[first + k];
+  /// Notes position k at `seen`; true when the token is there for the first time. No branches here
+  /// and below where the choice is as good as random: a mispredicted one costs more than the rest
+  /// of an entry.
+  static bool visit(Seen& seen, int token, std::uint8_t k) {
+    const bool first_time = seen.token != token;
+    seen.first = first_time ? k : seen.first;
+    seen.token = token;
+    seen.last = k;
+    return first_time;
+  }
+
+  void add_entry(int token, std::uint8_t k, std::size_t first, std::int32_t expert) {
+    const std::size_t entry = first + k;
+    route_.expert[entry] = expert;
     if (expert < 0) {
-      continue;
+      route_.rank[entry] = -1;
+      route_.opener[entry] = kNoOpener;
+      route_.ordinal[entry] = -1;
+      return;
     }
-    const auto rank = static_cast<std::size_t>(entries.rank[k]);
-    bool new_expert = true;
-    bool new_node = true;
-    const int node = static_cast<int>(rank) / route.shape.ranks_per_node;
-    for (std::size_t j = 0; j < k; ++j) {
-      new_expert = new_expert && route.expert[first + j] != expert;
-      new_node =
-          new_node && (entries.rank[j] < 0 || entries.rank[j] / route.shape.ranks_per_node != node);
-    }
-    auto& per_expert = route.tokens_per_expert[static_cast<std::size_t>(expert)];
-    auto& per_rank = route.rows_per_rank[rank];
-    if (route.opener[first + k] == k) {
-      route.ordinal[first + k] = route.row_per_expert ? per_expert : per_rank;
-      ++per_rank;
-    } else {
-      route.ordinal[first + k] = route.ordinal[first + route.opener[first + k]];
-    }
-    per_expert += new_expert ? 1 : 0;
-    route.tokens_per_node[static_cast<std::size_t>(node)] += new_node ? 1 : 0;
-  }
-}
+    const auto expert_idx = static_cast<std::size_t>(expert);
+    route_.rank[entry] = experts_[expert_idx].rank;
+    const auto rank = static_cast<std::size_t>(experts_[expert_idx].rank);
+    const auto node = static_cast<std::size_t>(ranks_[rank].node);
+    const bool new_expert = visit(experts_[expert_idx], token, k);
+    const bool new_rank = visit(ranks_[rank], token, k);
+    route_.tokens_per_node[node] += visit(nodes_[node], token, k) ? 1 : 0;
+    route_.has_duplicates = route_.has_duplicates || !new_expert;
 
-/// Writes the opening positions of one token in the contract's order: groups by their rank's last
-/// top-k position, and within a group by position. Returns how many.
-std::uint8_t order_terms(const RouteShape& shape,
-                         const TokenEntries& entries,
-                         const std::uint8_t* opener,
-                         std::uint8_t* terms) {
-  std::uint8_t count = 0;
-  for (std::size_t last = 0; last < static_cast<std::size_t>(shape.topk); ++last) {
-    if (entries.rank[last] < 0 || entries.last_of_rank[last] != last) {
-      continue;
-    }
-    for (std::size_t k = 0; k <= last; ++k) {
-      if (entries.rank[k] == entries.rank[last] && opener[k] == k) {
-        terms[count++] = static_cast<std::uint8_t>(k);
-      }
-    }
-    terms[count - 1] |= kClosesGroup;
+    const bool opens = route_.row_per_expert ? new_expert : new_rank;
+    const std::uint8_t opener =
+        route_.row_per_expert ? experts_[expert_idx].first : ranks_[rank].first;
+    std::int32_t& rows = route_.rows_per_rank[rank];
+    const std::int32_t next = route_.row_per_expert ? route_.tokens_per_expert[expert_idx] : rows;
+    route_.opener[entry] = opener;
+    route_.ordinal[entry] = opens ? next : route_.ordinal[first + opener];
+    rows += opens ? 1 : 0;
+    route_.tokens_per_expert[expert_idx] += new_expert ? 1 : 0;
   }
-  return count;
-}
+
+  /// Writes the opening positions of the token in the contract's order: groups by their rank's last
+  /// top-k position, and within a group by position. Returns how many.
+  std::uint8_t order_terms(std::size_t first) {
+    return route_.row_per_expert ? order_expert_rows(first) : order_rank_rows(first);
+  }
+
+  std::uint8_t order_rank_rows(std::size_t first) {
+    std::uint8_t* terms = &route_.terms[first];
+    std::uint8_t count = 0;
+    for (std::size_t last = 0; last < static_cast<std::size_t>(route_.shape.topk); ++last) {
+      const std::int32_t rank = route_.rank[first + last];
+      const Seen& group = ranks_[static_cast<std::size_t>(std::max(rank, 0))];
+      terms[count] =
+          group.first | kClosesGroup;  // overwritten unless this position is the rank's last
+      count = static_cast<std::uint8_t>(count + (rank >= 0 && group.last == last ? 1 : 0));
+    }
+    return count;
+  }
+
+  std::uint8_t order_expert_rows(std::size_t first) {
+    std::uint8_t* terms = &route_.terms[first];
+    std::uint8_t count = 0;
+    for (std::size_t last = 0; last < static_cast<std::size_t>(route_.shape.topk); ++last) {
+      const std::int32_t rank = route_.rank[first + last];
+      if (rank < 0 || ranks_[static_cast<std::size_t>(rank)].last != last) {
+        continue;
+      }
+      for (std::size_t k = ranks_[static_cast<std::size_t>(rank)].first; k <= last; ++k) {
+        terms[count] = static_cast<std::uint8_t>(k);
+        const bool is_row = route_.rank[first + k] == rank && route_.opener[first + k] == k;
+        count = static_cast<std::uint8_t>(count + (is_row ? 1 : 0));
+      }
+      terms[count - 1] |= kClosesGroup;
+    }
+    return count;
+  }
+
+  std::vector<Expert> experts_;
+  std::vector<Rank> ranks_;
+  std::vector<Seen> nodes_;
+  Route route_;
+};
 
 }  // namespace
 
 Route make_route(const RouteShape& shape, const ConstTensorView& topk_idx, bool row_per_expert) {
-  Route route;
-  route.shape = shape;
-  route.row_per_expert = row_per_expert;
-  const auto num_entries =
-      static_cast<std::size_t>(shape.num_tokens) * static_cast<std::size_t>(shape.topk);
-  route.expert.resize(num_entries);
-  route.opener.resize(num_entries);
-  route.ordinal.assign(num_entries, -1);
-  route.terms.resize(num_entries);
-  route.num_terms.resize(static_cast<std::size_t>(shape.num_tokens));
-  route.rows_per_rank.assign(static_cast<std::size_t>(shape.num_ranks), 0);
-  route.tokens_per_node.assign(static_cast<std::size_t>(shape.num_nodes()), 0);
-  route.tokens_per_expert.assign(static_cast<std::size_t>(shape.num_experts), 0);
-
+  RouteBuilder builder(shape, row_per_expert);
   const TopkReader reader(topk_idx);
   for (int token = 0; token < shape.num_tokens; ++token) {
-    const auto first = static_cast<std::size_t>(token) * static_cast<std::size_t>(shape.topk);
-    read_token(reader, shape, token, &route.expert[first]);
-    const TokenEntries entries = scan_token(shape, &route.expert[first]);
-    if (find_openers(shape, row_per_expert, &route.expert[first], entries, &route.opener[first])) {
-      route.has_duplicates = true;
-    }
-    count_token(route, entries, first);
-    route.num_terms[static_cast<std::size_t>(token)] =
-        order_terms(shape, entries, &route.opener[first], &route.terms[first]);
+    builder.add_token(reader, token);
   }
-  return route;
+  return builder.take();
 }
 
 std::vector<std::int32_t> tokens_of_rank(const Route& route, int rank) {
   std::vector<std::int32_t> tokens;
-  const int experts_per_rank = route.shape.experts_per_rank();
   for (int token = 0; token < route.shape.num_tokens; ++token) {
     const auto first = static_cast<std::size_t>(token) * static_cast<std::size_t>(route.shape.topk);
     for (std::size_t k = 0; k < static_cast<std::size_t>(route.shape.topk); ++k) {
-      const std::int32_t expert = route.expert[first + k];
-      if (expert >= 0 && expert / experts_per_rank == rank) {
+      if (route.rank[first + k] == rank) {
         tokens.push_back(token);
         break;
       }

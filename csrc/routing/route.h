@@ -33,6 +33,7 @@ struct Route {
   bool has_duplicates = false;  ///< some token names an expert twice
 
   std::vector<std::int32_t> expert;  ///< [T][K] global expert, -1 for none
+  std::vector<std::int32_t> rank;    ///< [T][K] the rank it lives on, -1 for none
   std::vector<std::uint8_t>
       opener;  ///< [T][K] position of the entry that opens the row; kNoOpener for none
   std::vector<std::int32_t>

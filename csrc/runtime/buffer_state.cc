@@ -198,7 +198,6 @@ DispatchResult BufferState::finish_dispatch(const std::shared_ptr<Operation>& op
     }
     throw;
   }
-  dispatch.handle->complete();
   if (dispatch.handle->layout == Layout::kPadded) {
     offer_next_padded(dispatch);
   }

@@ -36,19 +36,19 @@ std::span<const std::int32_t> DispatchHandle::rows_from_rank() const {
   return state().rows_from;
 }
 std::span<const std::int32_t> DispatchHandle::rows_per_expert() const {
-  return state().rows_per_expert;
+  return state().inspection().rows_per_expert;
 }
 std::span<const std::int32_t> DispatchHandle::rows_per_expert_and_rank() const {
-  return state().rows_per_expert_and_rank;
+  return state().inspection().rows_per_expert_and_rank;
 }
 std::span<const std::int64_t> DispatchHandle::expert_offsets() const {
   return state().expert_offsets;
 }
 std::span<const std::int32_t> DispatchHandle::row_of_entry() const {
-  return state().row_of_entry;
+  return state().inspection().row_of_entry;
 }
 std::span<const std::int32_t> DispatchHandle::rank_of_entry() const {
-  return state().rank_of_entry;
+  return state().source->route.rank;
 }
 std::vector<std::int32_t> DispatchHandle::tokens_of_rank(int rank) const {
   return routing::tokens_of_rank(state().source->route, rank);

@@ -33,28 +33,30 @@ void HandleState::prepare_tables(int rank) {
   rows_of_rank.assign(ranks, static_cast<std::int32_t>(num_rows));
 }
 
-void HandleState::complete() {
+const Inspection& HandleState::inspection() const {
+  std::call_once(look_.once, [this] { inspect(look_.tables); });
+  return look_.tables;
+}
+
+void HandleState::inspect(Inspection& tables) const {
   const auto ranks = static_cast<std::size_t>(num_ranks);
   const auto experts = static_cast<std::size_t>(shape().experts_per_rank());
-  rows_per_expert.assign(experts, 0);
-  rows_per_expert_and_rank.resize(experts * ranks);
+  tables.rows_per_expert.assign(experts, 0);
+  tables.rows_per_expert_and_rank.resize(experts * ranks);
   for (std::size_t peer = 0; peer < ranks; ++peer) {
     for (std::size_t expert = 0; expert < experts; ++expert) {
       const std::int32_t count = counts_from[peer * experts + expert];
-      rows_per_expert[expert] += count;
-      rows_per_expert_and_rank[expert * ranks + peer] = count;
+      tables.rows_per_expert[expert] += count;
+      tables.rows_per_expert_and_rank[expert * ranks + peer] = count;
     }
   }
   const routing::Route& route = source->route;
-  row_of_entry.assign(route.expert.size(), -1);
-  rank_of_entry.assign(route.expert.size(), -1);
-  const int per_rank = shape().experts_per_rank();
+  tables.row_of_entry.assign(route.expert.size(), -1);
   for (std::size_t i = 0; i < route.expert.size(); ++i) {
     if (route.expert[i] >= 0) {
-      const int rank = route.expert[i] / per_rank;
-      const auto unit = static_cast<std::size_t>(row_per_expert() ? route.expert[i] : rank);
-      rank_of_entry[i] = rank;
-      row_of_entry[i] = base[unit] + route.ordinal[i];
+      const auto unit =
+          static_cast<std::size_t>(row_per_expert() ? route.expert[i] : route.rank[i]);
+      tables.row_of_entry[i] = base[unit] + route.ordinal[i];
     }
   }
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "csrc/protocol/row_ranges.h"
@@ -18,6 +19,13 @@ struct SourceRoute {
   bool weighted = false;
   std::vector<float> weight;  ///< [num_tokens][topk] when weighted
   DType index_dtype = DType::kInt32;
+};
+
+/// What a handle can tell that no operation needs.
+struct Inspection {
+  std::vector<std::int32_t> rows_per_expert;           ///< [experts_per_rank]
+  std::vector<std::int32_t> rows_per_expert_and_rank;  ///< [experts_per_rank][num_ranks]
+  std::vector<std::int32_t> row_of_entry;              ///< [num_tokens][topk]
 };
 
 class HandleState {
@@ -42,12 +50,6 @@ class HandleState {
   std::vector<std::int64_t> expert_offsets;  ///< [experts_per_rank + 1]; empty for rank-major
   std::int64_t num_rows = 0;
 
-  // Derived when the dispatch is complete, for whoever inspects the handle.
-  std::vector<std::int32_t> rows_per_expert;           ///< [experts_per_rank]
-  std::vector<std::int32_t> rows_per_expert_and_rank;  ///< [experts_per_rank][num_ranks]
-  std::vector<std::int32_t> row_of_entry;              ///< [num_tokens][topk]
-  std::vector<std::int32_t> rank_of_entry;             ///< [num_tokens][topk]
-
   [[nodiscard]] const routing::RouteShape& shape() const { return source->route.shape; }
   [[nodiscard]] bool row_per_expert() const { return layout != Layout::kRankMajor; }
   [[nodiscard]] int bases_per_rank() const {
@@ -62,8 +64,22 @@ class HandleState {
 
   /// Sizes the tables for a dispatch about to count; padded places are known at once.
   void prepare_tables(int rank);
-  /// Fills what is derived.
-  void complete();
+
+  /// Tables for whoever looks into the handle; made at the first look. Thread-safe.
+  [[nodiscard]] const Inspection& inspection() const;
+
+ private:
+  /// A copied handle looks for itself.
+  struct Look {
+    Look() = default;
+    Look(const Look&) {}
+    Look& operator=(const Look&) = delete;
+    std::once_flag once;
+    Inspection tables;
+  };
+  void inspect(Inspection& tables) const;
+
+  mutable Look look_;
 };
 
 }  // namespace switchyard::runtime

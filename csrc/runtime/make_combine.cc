@@ -139,6 +139,7 @@ void fill_routing(CombineOperation& operation, const CombineRequest& request) {
     }
   }
   operation.args.routing = {route.expert.data(),
+                            route.rank.data(),
                             route.opener.data(),
                             route.ordinal.data(),
                             route.terms.data(),

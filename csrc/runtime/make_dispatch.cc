@@ -259,6 +259,7 @@ void fill_pointers(DispatchOperation& operation, const Rows& x, const Scales& sc
                 scales.rows.stride_bytes,
                 static_cast<std::uint32_t>(scales.words)};
   args.routing = {route.expert.data(),
+                  route.rank.data(),
                   route.opener.data(),
                   route.ordinal.data(),
                   handle.source->weighted ? handle.source->weight.data() : nullptr,

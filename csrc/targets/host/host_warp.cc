@@ -12,6 +12,12 @@ namespace {
 
 using protocol::Word;
 
+constexpr std::size_t kCacheLine = 64;
+/// How far beyond the words just stored the next ones are expected.
+/// derived: two rows of the metadata of top-8 with 64-bit indices (112 bytes each). A wrong guess
+/// costs a line fetched.
+constexpr std::size_t kStoreAhead = 256;
+
 std::atomic_ref<Word> atomic(const Word* word) {
   // atomic_ref wants a mutable object even to load; the memory itself is never const.
   return std::atomic_ref<Word>(*const_cast<Word*>(word));
@@ -64,7 +70,13 @@ void HostWarp::copy_row(std::byte* const* to,
 }
 
 void HostWarp::store_words(std::byte* to, const std::uint32_t* words, std::uint32_t count) {
-  std::memcpy(to, words, std::size_t{count} * sizeof(std::uint32_t));
+  const std::size_t bytes = std::size_t{count} * sizeof(std::uint32_t);
+  std::memcpy(to, words, bytes);
+  // Rows of one destination get their words in order, a row's copy apart: have the next lines here
+  // by then.
+  for (std::size_t line = 0; line < bytes + kCacheLine; line += kCacheLine) {
+    __builtin_prefetch(to + kStoreAhead + line, 1);
+  }
 }
 
 std::uint32_t HostWarp::load_word(const std::uint32_t* from) const {
@@ -103,8 +115,10 @@ void HostWarp::quantize_row(const protocol::Quantization& row,
   }
 }
 
-void HostWarp::reduce_rows(const protocol::Reduction& reduction, protocol::CopyHint hint) {
-  host::reduce_rows(reduction, hint);
+void HostWarp::reduce_rows(const protocol::Reduction& reduction,
+                           protocol::CopyHint hint,
+                           const protocol::Reduction* next) {
+  host::reduce_rows(reduction, hint, next);
   streamed_ = streamed_ || hint == protocol::CopyHint::kStream;
 }
 

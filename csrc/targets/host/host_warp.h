@@ -42,7 +42,9 @@ class HostWarp {
                     std::byte* const* scales_to,
                     int num_dests,
                     protocol::CopyHint hint);
-  void reduce_rows(const protocol::Reduction& reduction, protocol::CopyHint hint);
+  void reduce_rows(const protocol::Reduction& reduction,
+                   protocol::CopyHint hint,
+                   const protocol::Reduction* next);
 
   [[nodiscard]] std::uint64_t allocate(std::uint64_t bytes);
   [[nodiscard]] std::uint64_t largest_free() const;

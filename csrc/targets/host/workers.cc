@@ -10,7 +10,7 @@ using Clock = std::chrono::steady_clock;
 using protocol::Progress;
 
 /// Yields between spinning and sleeping: gives the core to a rank that has work.
-constexpr int kYieldRounds = 2;
+constexpr int kYieldRounds = 8;
 /// Longest sleep before another look at peers and deadline. Bells end it sooner.
 constexpr std::chrono::microseconds kSleepLimit{20'000};
 /// Time counted for one gap between two looks, at most: a process that was stopped or starved for
