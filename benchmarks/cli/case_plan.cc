@@ -87,7 +87,7 @@ CasePlan plan_case(const Workload& workload, const BenchOptions& options) {
   plan.routing = std::make_shared<const std::vector<RankRouting>>(make_all_routing(workload));
   std::int64_t num_tokens = 0;
   for (int rank = 0; rank < workload.num_ranks; ++rank) {
-    const Reference reference(workload, rank, *plan.routing);
+    const Reference reference(workload, rank, plan.routing);
     add_rank(reference, options.expert_copies, plan);
     num_tokens += reference.num_tokens();
   }

@@ -98,12 +98,18 @@ std::vector<std::byte> gather_bytes(Bootstrap& bootstrap,
 
 json to_json(const CaseSamples& samples) {
   return {{"dispatch", op_samples_to_json(samples.dispatch)},
-          {"combine", op_samples_to_json(samples.combine)}};
+          {"combine", op_samples_to_json(samples.combine)},
+          {"num_workers", samples.num_workers},
+          {"num_channels", samples.num_channels},
+          {"heap_bytes", samples.heap_bytes}};
 }
 
 CaseSamples case_samples_from_json(const json& document) {
   return {.dispatch = op_samples_from_json(document.at("dispatch")),
-          .combine = op_samples_from_json(document.at("combine"))};
+          .combine = op_samples_from_json(document.at("combine")),
+          .num_workers = document.at("num_workers").get<int>(),
+          .num_channels = document.at("num_channels").get<int>(),
+          .heap_bytes = document.at("heap_bytes").get<std::uint64_t>()};
 }
 
 std::vector<json> gather_json(Bootstrap& bootstrap, const json& mine) {
@@ -131,8 +137,14 @@ std::vector<OpResult> results_of(const CasePlan& plan, const std::vector<CaseSam
     dispatch.push_back(samples.dispatch);
     combine.push_back(samples.combine);
   }
-  return {result_of("dispatch", plan, plan.dispatch, dispatch),
-          result_of("combine", plan, plan.combine, combine)};
+  std::vector<OpResult> results{result_of("dispatch", plan, plan.dispatch, dispatch),
+                                result_of("combine", plan, plan.combine, combine)};
+  for (OpResult& result : results) {
+    result.num_workers = by_rank.front().num_workers;
+    result.num_channels = by_rank.front().num_channels;
+    result.heap_bytes = by_rank.front().heap_bytes;
+  }
+  return results;
 }
 
 }  // namespace switchyard::bench

@@ -26,6 +26,10 @@ struct OpSamples {
 struct CaseSamples {
   OpSamples dispatch{};
   OpSamples combine{};
+  // What the automatic settings became.
+  int num_workers = 0;
+  int num_channels = 0;
+  std::uint64_t heap_bytes = 0;
 };
 
 nlohmann::json to_json(const CaseSamples& samples);
@@ -41,6 +45,9 @@ struct OpResult {
   std::string layout{};
   int tokens = 0;
   int num_iterations = 0;
+  int num_workers = 0;  ///< of rank 0, as the next two
+  int num_channels = 0;
+  std::uint64_t heap_bytes = 0;
   Summary time_us{};
   double payload_bytes = 0.0;  ///< per rank
   double payload_gbps = 0.0;

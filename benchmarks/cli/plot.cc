@@ -104,12 +104,12 @@ std::string title_of(const Report& report) {
 std::string plot_script(const Report& report, const std::string& svg_path) {
   const std::vector<Series> all = all_series(report);
   std::string script = fmt::format(
-      R"(set terminal svg size 960,600 enhanced font 'Helvetica,15' background rgb 'white'
+      R"(set terminal svg size 960,640 enhanced font 'Helvetica,15' background rgb 'white'
 set output {}
-set title {} noenhanced offset 0,1
+set title {} noenhanced offset 0,0.5
 set label 1 {} noenhanced at graph 0.5,1.04 center font 'Helvetica,12' tc rgb '#555555'
 set tmargin 5
-set xlabel 'Message size: payload bytes of each rank'
+set xlabel "Message size: payload bytes of each rank\n "
 set ylabel 'Payload bandwidth of each rank, slowest rank (GB/s)'
 set logscale x 2
 set format x '%.0b %BB'

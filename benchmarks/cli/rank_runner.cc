@@ -77,12 +77,15 @@ class CaseRun {
       : group_(group),
         start_line_(start_line),
         plan_(plan),
-        reference_(std::make_shared<const Reference>(plan.workload, group.rank(), *plan.routing)),
+        reference_(std::make_shared<const Reference>(plan.workload, group.rank(), plan.routing)),
         verifier_(reference_),
         inputs_(
             plan.workload, group.rank(), (*plan.routing)[static_cast<std::size_t>(group.rank())]),
         peak_memory_(options.ranks_as, input_bytes(inputs_, plan.workload)),
         buffer_(group, config_of(options, plan)) {
+    samples_.num_workers = buffer_.config().num_workers;
+    samples_.num_channels = buffer_.config().num_channels;
+    samples_.heap_bytes = buffer_.config().heap_bytes;
     if (plan.workload.combine_dtype() != plan.workload.landed_dtype()) {
       expert_rows_ = buffer_.allocate(
           plan.workload.combine_dtype(),

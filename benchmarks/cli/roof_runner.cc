@@ -32,7 +32,7 @@ RoofRunner::RoofRunner(Bootstrap& bootstrap,
     : crew_(num_threads) {
   const Workload workload = roof_workload(plan);
   const int rank = bootstrap.rank();
-  reference_ = std::make_shared<const Reference>(workload, rank, *plan.routing);
+  reference_ = std::make_shared<const Reference>(workload, rank, plan.routing);
 
   const std::uint64_t row_bytes =
       std::max(workload.landed_row_bytes(), workload.combine_row_bytes());

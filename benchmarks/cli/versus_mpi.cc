@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "benchmarks/cli/program.h"
 #include "switchyard/error.h"
@@ -19,18 +20,11 @@ std::string number(std::int64_t value) {
   return std::to_string(value);
 }
 
-// Ranks may outnumber the cores, as ours may; then they must yield while they wait, or they starve
-// each other.
+// No binding, and more ranks than cores where ours are too many as well: the rival gets the cores
+// that our ranks had.
 std::vector<std::string> mpirun_command(int num_ranks) {
-  std::vector<std::string> command{"mpirun",
-                                   "-n",
-                                   number(num_ranks),
-                                   "--oversubscribe",
-                                   "--bind-to",
-                                   "none",
-                                   "--mca",
-                                   "mpi_yield_when_idle",
-                                   "1"};
+  std::vector<std::string> command{
+      "mpirun", "-n", number(num_ranks), "--oversubscribe", "--bind-to", "none"};
   if (::geteuid() == 0) {
     command.emplace_back("--allow-run-as-root");
   }
@@ -42,20 +36,25 @@ std::vector<std::string> rival_command(const BenchOptions& options,
                                        int num_iterations) {
   std::vector<std::string> command = mpirun_command(workload.num_ranks);
   command.push_back(mpi_bench_path());
-  const std::vector<std::string> arguments{
-      "--tokens",     number(workload.tokens),
-      "--hidden",     number(workload.hidden),
-      "--topk",       number(workload.topk),
-      "--experts",    number(workload.num_experts),
-      "--dtype",      std::string(row_dtype_name(workload.dtype)),
-      "--scales",     std::string(scales_name(workload.carried_scales)),
-      "--quantize",   std::string(quantize_name(workload.quantize)),
-      "--layout",     std::string(layout_name(workload.layout)),
-      "--routing",    workload.routing,
-      "--seed",       std::to_string(workload.seed),
-      "--iterations", number(num_iterations),
-      "--warmup",     number(options.warmup)};
-  command.insert(command.end(), arguments.begin(), arguments.end());
+  const std::vector<std::pair<const char*, std::string>> arguments{
+      {"--tokens", number(workload.tokens)},
+      {"--hidden", number(workload.hidden)},
+      {"--topk", number(workload.topk)},
+      {"--experts", number(workload.num_experts)},
+      {"--dtype", std::string(row_dtype_name(workload.dtype))},
+      {"--scales", std::string(scales_name(workload.carried_scales))},
+      {"--quantize", std::string(quantize_name(workload.quantize))},
+      {"--layout", std::string(layout_name(workload.layout))},
+      {"--expert-alignment", number(workload.expert_alignment)},
+      {"--max-tokens", number(workload.max_tokens)},
+      {"--routing", workload.routing},
+      {"--seed", std::to_string(workload.seed)},
+      {"--iterations", number(num_iterations)},
+      {"--warmup", number(options.warmup)}};
+  for (const auto& [name, value] : arguments) {
+    command.emplace_back(name);
+    command.push_back(value);
+  }
   return command;
 }
 

@@ -13,12 +13,14 @@
 namespace switchyard::bench {
 namespace {
 
+constexpr std::size_t kTokens = 7;
+
 // Two ranks, seen from rank 0, with memory for the landed rows and for the sums.
 class Roof : public ::testing::TestWithParam<RoofCopy> {
  protected:
   Roof() {
     workload_.num_ranks = 2;
-    workload_.tokens = 7;
+    workload_.tokens = static_cast<int>(kTokens);
     workload_.hidden = 64;
     workload_.topk = 3;
     workload_.num_experts = 4;
@@ -26,7 +28,7 @@ class Roof : public ::testing::TestWithParam<RoofCopy> {
     reference_ = std::make_unique<const Reference>(workload_, 0, routing_);
     inputs_ = std::make_unique<const RankInputs>(workload_, 0, routing_[0]);
     for (AlignedBuffer& landed : landed_) {
-      landed = AlignedBuffer(2 * 7 * workload_.row_bytes());
+      landed = AlignedBuffer(2 * kTokens * workload_.row_bytes());
       bases_.push_back(landed.data());
     }
   }
@@ -69,7 +71,7 @@ TEST_P(Roof, WritesTheSameBytesWhenCombineIsSharedByThreeThreads) {
           static_cast<std::byte>(i * 7 + static_cast<std::size_t>(rank) * 3 + 1);
     }
   }
-  const AlignedBuffer out(7 * workload_.row_bytes());
+  const AlignedBuffer out(kTokens * workload_.row_bytes());
   const CombineRoof roof(
       *reference_,
       std::vector<const std::byte*>(bases_.begin(), bases_.end()),
