@@ -109,10 +109,8 @@ class CombineAnnounce {
       };
       warp.store_relaxed(mailbox + kRowWeightsAtWord, word(weights_at));
       warp.store_relaxed(mailbox + kRowTopkWeightsAtWord, word(topk_weights_at));
-      post_head(warp, mailbox, args_->op, refusal_);
-      // A release, since behind it lie rows that the caller or the copy-in wrote. Pairs with
-      // collect().
-      warp.store_release(mailbox + kRowsAtWord, word(rows_at));
+      warp.store_relaxed(mailbox + kRowsAtWord, word(rows_at));
+      post_head(warp, mailbox, args_->op, refusal_);  // releases the rows, too
     }
     return enter(Stage::kCollect);
   }
@@ -128,9 +126,6 @@ class CombineAnnounce {
       wait_ = collector_.wait_point(WaitKind::kAnnounce, args_->op);
       return Progress::kBlocked;
     }
-    // Pairs with post(): the rows behind the offsets are visible to whoever acquires flags->placed
-    // after this.
-    (void)warp.load_acquire(mailbox + kRowsAtWord);
     check_offsets(peer);
     collector_.next_peer();
     if (collector_.peer() < num_ranks()) {

@@ -30,6 +30,14 @@ SY_HOST_DEVICE constexpr std::uint32_t word_value(Word word) {
   return static_cast<std::uint32_t>(word);
 }
 
+/// The 32-bit tag of operation number `epoch` (1, 2, ...) where there are `num_slots` slots. Never
+/// 0, which is what memory holds that was never written; congruent to the epoch, so that slots go
+/// on in turn when tags wrap.
+SY_HOST_DEVICE constexpr std::uint32_t epoch_tag(std::uint64_t epoch, std::uint32_t num_slots) {
+  const std::uint64_t tags = (std::uint64_t{1} << 32U) / num_slots * num_slots - num_slots;
+  return num_slots + static_cast<std::uint32_t>(epoch % tags);
+}
+
 /// Heap offsets travel in units that fit 32 bits.
 inline constexpr std::uint64_t kRegionUnit = kBlockAlignment;  ///< regions: 16 TiB of heap
 inline constexpr std::uint64_t kRowUnit = kPartAlignment;  ///< rows of a combine: 64 GiB of heap

@@ -265,12 +265,8 @@ class CountExchange {
         post(kFirstBaseWord + static_cast<std::uint32_t>(i), static_cast<std::uint64_t>(base));
       }
       post(kNumRowsWord, static_cast<std::uint64_t>(*args_->landing.num_rows));
-      post_head(warp, mailbox, args_->op, refusal_);
-      // A release, since it gives leave to write where rows of earlier operations were read and
-      // written. Pairs with collect_answers().
-      const std::uint64_t region = *args_->landing.region / kRegionUnit;
-      warp.store_release(mailbox + kRegionWord,
-                         make_word(args_->op.epoch, static_cast<std::uint32_t>(region)));
+      post(kRegionWord, *args_->landing.region / kRegionUnit);
+      post_head(warp, mailbox, args_->op, refusal_);  // releases the region
     }
     return enter(Stage::kCollectAnswers);
   }
@@ -285,7 +281,6 @@ class CountExchange {
     if (!collector_.read(warp, args_->op, mailbox, end, take)) {
       return blocked(WaitKind::kAnswer);
     }
-    (void)warp.load_acquire(mailbox + kRegionWord);  // pairs with post_answers()
     check_answer();
     collector_.next_peer();
     if (peer() < num_ranks()) {

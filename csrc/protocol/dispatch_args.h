@@ -90,6 +90,21 @@ struct PaddedArgs {
   std::uint64_t offered_region = ~std::uint64_t{0};
 };
 
+/// Rank-major: rows of one channel for one destination follow each other, so their metadata is
+/// gathered and stored in runs of whole lines. One store per row would miss the cache each time and
+/// hold up the payload behind it. measured: deepseek-v3-train, 4 ranks on 2 cores, 1024 tokens: row
+/// by row 3.74 ms a dispatch, without metadata 3.20 ms.
+struct MetadataRun {
+  std::int32_t first_row = 0;
+  std::int32_t num_rows = 0;
+};
+struct MetadataStaging {
+  MetadataRun* runs = nullptr;  ///< [num_channels][num_ranks]
+  std::byte* bytes =
+      nullptr;  ///< [num_channels][num_ranks][run_rows][metadata bytes], 16-byte aligned
+  std::int32_t run_rows = 1;
+};
+
 struct DispatchArgs {
   OperationArgs op;
   DispatchProblem problem;
@@ -99,6 +114,7 @@ struct DispatchArgs {
   DispatchLanding landing;
   DispatchOutput output;
   PaddedArgs padded;
+  MetadataStaging staging;
   std::int32_t chunk_tokens = 16;
 
   /// Rows of a padded region.

@@ -10,7 +10,9 @@
 
 namespace switchyard::protocol {
 
-/// Writes the head of a hello or an answer.
+/// Writes the head of a hello or an answer, after its other words.
+/// Ordering: releases everything this warp stored or acquired before, regions that peers may write
+/// and rows that they may read among it
 template <Warp W>
 SY_HOST_DEVICE void post_head(W& warp,
                               Word* mailbox,
@@ -27,7 +29,10 @@ SY_HOST_DEVICE void post_head(W& warp,
   post(kSignatureWord, op.signature);
   post(kStatusWord, static_cast<std::uint32_t>(status));
   post(kNeededWord, round_up(refusal.needed, unit) / unit);
-  post(kFreeWord, refusal.available / unit);
+  const auto available = static_cast<std::uint32_t>(refusal.available / unit);
+  // The last word of a mailbox: hands over whatever the others speak of. Pairs with
+  // MailboxCollector::read.
+  warp.store_release(mailbox + kFreeWord, make_word(op.epoch, available));
 }
 
 /// Reads the peers' mailboxes of one kind, one peer after the other in rank order, over as many
@@ -43,7 +48,9 @@ class MailboxCollector {
   SY_HOST_DEVICE bool read(
       W& warp, const OperationArgs& op, const Word* mailbox, std::uint32_t end, Take take) {
     while (cursor_ < end && !(cursor_ == kNumHeadWords && mismatch_)) {
-      const Word word = warp.load_relaxed(mailbox + cursor_);
+      // Pairs with post_head: regions and rows that the words speak of are the reader's to use.
+      const Word word = cursor_ == kFreeWord ? warp.load_acquire(mailbox + cursor_)
+                                             : warp.load_relaxed(mailbox + cursor_);
       if (word_tag(word) != op.epoch) {
         seen_ = word;
         return false;

@@ -46,7 +46,7 @@ struct LocalFlags {
 struct OperationArgs {
   Peers peers;
   ControlLayout control;
-  std::uint32_t epoch = 0;      ///< of the buffer's operations; the tag of every mailbox word
+  std::uint32_t epoch = 0;      ///< epoch_tag of the operation: the tag of every mailbox word
   std::uint32_t signature = 0;  ///< hash of what all ranks must agree on
   std::int32_t num_channels = 1;
   LocalFlags* flags = nullptr;

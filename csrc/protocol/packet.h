@@ -35,6 +35,9 @@ static_assert(sizeof(MetadataHeader) == 16);
 /// Largest metadata of one row: header, 32 entries of int64 index and fp32 weight.
 inline constexpr std::uint32_t kMaxMetadataBytes = sizeof(MetadataHeader) + kMaxTopk * (8 + 4);
 static_assert(kMaxMetadataBytes % kPartAlignment == 0);
+/// Largest metadata of a row that belongs to one expert.
+inline constexpr std::uint32_t kOneEntryMetadataBytes =
+    static_cast<std::uint32_t>(round_up(sizeof(MetadataHeader) + 8 + 4, kPartAlignment));
 
 /// Sizes of one packet's parts. Units: bytes.
 struct PacketLayout {

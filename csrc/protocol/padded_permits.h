@@ -73,7 +73,10 @@ class PermitCollector {
       return false;
     }
     const Word region = warp.load_relaxed(permit + 1);
-    if (!place(args, region) || word_tag(region) != epoch) {
+    if (word_tag(region) != epoch) {
+      return false;  // overwritten by a later offer meanwhile: this dispatch's own permit is there
+    }
+    if (!place(args, region)) {
       failures.note({FailureKind::kCorrupt, peer_, region, 0});
     }
     return true;

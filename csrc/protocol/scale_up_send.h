@@ -70,12 +70,48 @@ class ScaleUpSend {
     const std::int32_t stop =
         end_token_ - token_ > args_->chunk_tokens ? token_ + args_->chunk_tokens : end_token_;
     for (; token_ < stop; ++token_) {
+      if (args_->problem.row_per_expert() && token_ + 1 < end_token_) {
+        expect_token(warp, token_ + 1);
+      }
       send_token(warp);
     }
     if (token_ == end_token_) {
       stage_ = Stage::kPublish;
     }
     return Progress::kAdvanced;
+  }
+
+  /// Where the row goes that an entry opens.
+  struct Row {
+    std::int32_t rank;
+    std::int32_t row;
+    LandingLayout landing;
+    std::byte* region;
+
+    SY_HOST_DEVICE std::byte* metadata() const {
+      return region + landing.metadata_offset(static_cast<std::uint64_t>(row));
+    }
+  };
+  SY_HOST_DEVICE Row row_of(std::int64_t entry) const {
+    const std::int32_t rank = args_->routing.rank[entry];
+    const std::int32_t unit = args_->problem.row_per_expert() ? args_->routing.expert[entry] : rank;
+    return {rank,
+            args_->placement.base[unit] + args_->routing.ordinal[entry],
+            args_->landing_of(args_->placement.rows_of_rank[rank]),
+            args_->op.peers.at(rank, args_->placement.region_of_rank[rank])};
+  }
+
+  /// Has the places of the next token's metadata fetched while this one's rows are copied.
+  template <Warp W>
+  SY_HOST_DEVICE void expect_token(W& warp, std::int32_t token) {
+    const std::int64_t first = std::int64_t{token} * args_->problem.topk;
+    for (int k = 0; k < args_->problem.topk; ++k) {
+      if (args_->routing.opener[first + k] == k) {
+        std::byte* metadata = row_of(first + k).metadata();
+        warp.expect_words(metadata);
+        warp.expect_words(metadata + args_->problem.packet.metadata_bytes() - 1);
+      }
+    }
   }
 
   template <Warp W>
@@ -113,14 +149,9 @@ class ScaleUpSend {
   template <Warp W>
   SY_HOST_DEVICE void add_row(W& warp, std::int64_t first, int k, Destinations& to) {
     const DispatchProblem& problem = args_->problem;
-    const std::int32_t expert = args_->routing.expert[first + k];
-    const std::int32_t rank = expert / problem.experts_per_rank;
-    const std::int32_t base =
-        problem.row_per_expert() ? args_->placement.base[expert] : args_->placement.base[rank];
-    const std::int32_t row = base + args_->routing.ordinal[first + k];
-    const LandingLayout landing = args_->landing_of(args_->placement.rows_of_rank[rank]);
-    std::byte* region = args_->op.peers.at(rank, args_->placement.region_of_rank[rank]);
-
+    const Row place = row_of(first + k);
+    const std::int32_t rank = place.rank;
+    const std::int32_t row = place.row;
     std::int32_t payload_row = row;
     if (problem.expert_copies == ExpertCopies::kByReceiver) {
       for (int i = 0; i < to.count; ++i) {
@@ -128,99 +159,126 @@ class ScaleUpSend {
       }
     }
     if (payload_row == row) {
-      const auto place = static_cast<std::uint64_t>(row);
-      to.payload[to.count] = region + landing.payload_offset(place);
-      to.scales[to.count] = region + landing.scales_offset(place);
+      const auto row_idx = static_cast<std::uint64_t>(row);
+      to.payload[to.count] = place.region + place.landing.payload_offset(row_idx);
+      to.scales[to.count] = place.region + place.landing.scales_offset(row_idx);
       to.payload_rank[to.count] = rank;
       to.payload_row[to.count] = row;
       ++to.count;
     }
-    write_metadata(warp,
-                   region + landing.metadata_offset(static_cast<std::uint64_t>(row)),
-                   {args_->op.peers.rank, token_, k, payload_row},
-                   first);
+    if (problem.row_per_expert()) {
+      store_metadata(warp, first, k, place, payload_row);
+    } else {
+      append_metadata(warp, first, k, place);
+    }
+  }
+
+  /// Row per expert: rows of a destination lie scattered, each gets its few words at once.
+  template <Warp W>
+  SY_HOST_DEVICE void store_metadata(
+      W& warp, std::int64_t first, int slot, const Row& place, std::int32_t payload_row) {
+    std::uint32_t words[kOneEntryMetadataBytes / sizeof(std::uint32_t)];
+    build_metadata(words, first, slot, payload_row);
+    warp.store_words(place.metadata(), words, metadata_words());
+  }
+
+  /// Rank-major: appends to the run of the destination, and stores the run when it is full.
+  template <Warp W>
+  SY_HOST_DEVICE void append_metadata(W& warp, std::int64_t first, int slot, const Row& place) {
+    MetadataRun& run = args_->staging.runs[run_index(place.rank)];
+    if (run.num_rows == 0) {
+      run.first_row = place.row;
+    }
+    std::uint32_t* words =
+        run_words(place.rank) + static_cast<std::uint32_t>(run.num_rows) * metadata_words();
+    build_metadata(words, first, slot, place.row);
+    if (++run.num_rows == args_->staging.run_rows) {
+      store_run(warp, place.rank);
+    }
   }
 
   template <Warp W>
-  SY_HOST_DEVICE void write_metadata(W& warp,
-                                     std::byte* destination,
-                                     const MetadataHeader& header,
-                                     std::int64_t first) {
-    const PacketLayout& packet = args_->problem.packet;
+  SY_HOST_DEVICE void store_run(W& warp, int rank) {
+    MetadataRun& run = args_->staging.runs[run_index(rank)];
+    if (run.num_rows != 0) {
+      const LandingLayout landing = args_->landing_of(args_->placement.rows_of_rank[rank]);
+      std::byte* region = args_->op.peers.at(rank, args_->placement.region_of_rank[rank]);
+      warp.store_words(region + landing.metadata_offset(static_cast<std::uint64_t>(run.first_row)),
+                       run_words(rank),
+                       static_cast<std::uint32_t>(run.num_rows) * metadata_words());
+      run.num_rows = 0;
+    }
+  }
+
+  SY_HOST_DEVICE std::int32_t run_index(int rank) const {
+    return channel_ * args_->op.peers.num_ranks + rank;
+  }
+  SY_HOST_DEVICE std::uint32_t* run_words(int rank) const {
+    const std::uint64_t run_bytes = static_cast<std::uint64_t>(args_->staging.run_rows) *
+                                    args_->problem.packet.metadata_bytes();
+    return reinterpret_cast<std::uint32_t*>(
+        args_->staging.bytes + static_cast<std::uint64_t>(run_index(rank)) * run_bytes);
+  }
+  SY_HOST_DEVICE std::uint32_t metadata_words() const {
+    return args_->problem.packet.metadata_bytes() /
+           static_cast<std::uint32_t>(sizeof(std::uint32_t));
+  }
+
+  /// The words of the row that entry `slot` of the token opens.
+  SY_HOST_DEVICE void build_metadata(std::uint32_t* words,
+                                     std::int64_t first,
+                                     int slot,
+                                     std::int32_t payload_row) const {
     constexpr std::uint32_t kWord = sizeof(std::uint32_t);
-    const std::uint32_t num_words = packet.metadata_bytes() / kWord;
-    std::uint32_t words[kMaxMetadataBytes / kWord];
-    words[0] = static_cast<std::uint32_t>(header.source_rank);
-    words[1] = static_cast<std::uint32_t>(header.source_token);
-    words[2] = static_cast<std::uint32_t>(header.topk_slot);
-    words[3] = static_cast<std::uint32_t>(header.payload_row);
+    const PacketLayout& packet = args_->problem.packet;
+    words[0] = static_cast<std::uint32_t>(args_->op.peers.rank);
+    words[1] = static_cast<std::uint32_t>(token_);
+    words[2] = static_cast<std::uint32_t>(slot);
+    words[3] = static_cast<std::uint32_t>(payload_row);
     std::uint32_t* indices = words + packet.indices_offset() / kWord;
     std::uint32_t* weights = words + packet.weights_offset() / kWord;
-    for (std::uint32_t* word = weights; word < words + num_words; ++word) {
+    for (std::uint32_t* word = weights; word < words + metadata_words(); ++word) {
       *word = 0;
     }
-    if (args_->problem.row_per_expert()) {
-      write_entry(indices, local_expert(first, header.topk_slot, header.topk_slot));
-      weights[0] = float_bits(row_weight(first, header.topk_slot));
-    } else {
-      write_entries(indices, weights, first, header.topk_slot);
-    }
-    warp.store_words(destination, words, num_words);
-  }
-
-  /// An index of the caller's type, low word first.
-  SY_HOST_DEVICE void write_entry(std::uint32_t* index, std::int32_t local) const {
-    index[0] = static_cast<std::uint32_t>(local);
-    if (args_->problem.packet.index_bytes == sizeof(std::int64_t)) {
-      index[1] = sign_word(local);
-    }
-  }
-
-  /// Rank-major: every entry of the token, as the row's rank sees it. Plain loops, which vectorise.
-  SY_HOST_DEVICE void write_entries(std::uint32_t* indices,
-                                    std::uint32_t* weights,
-                                    std::int64_t first,
-                                    int slot) const {
-    const int topk = args_->problem.topk;
-    std::int32_t local[kMaxTopk];
-    for (int k = 0; k < topk; ++k) {
-      local[k] = local_expert(first, k, slot);
-    }
-    if (args_->problem.packet.index_bytes == sizeof(std::int64_t)) {
-      for (int k = 0; k < topk; ++k) {
-        indices[2 * k] = static_cast<std::uint32_t>(local[k]);
-        indices[2 * k + 1] = sign_word(local[k]);
-      }
-    } else {
-      for (int k = 0; k < topk; ++k) {
-        indices[k] = static_cast<std::uint32_t>(local[k]);
-      }
-    }
-    if (args_->routing.weight != nullptr) {
-      for (int k = 0; k < topk; ++k) {
-        weights[k] = local[k] < 0 ? 0U : float_bits(args_->routing.weight[first + k]);
-      }
-    }
-  }
-
-  /// The upper half of a 64-bit index: its sign, as two's complement goes on.
-  SY_HOST_DEVICE static std::uint32_t sign_word(std::int32_t local) {
-    return static_cast<std::uint32_t>(local >> 31);
-  }
-
-  /// Entry k's expert as its rank counts them, or -1 when it lives elsewhere than the row.
-  SY_HOST_DEVICE std::int32_t local_expert(std::int64_t first, int k, int slot) const {
+    const bool one_entry = args_->problem.row_per_expert();
+    const std::int32_t num_entries = one_entry ? 1 : args_->problem.topk;
+    const std::int64_t begin = one_entry ? first + slot : first;
     const std::int32_t rank = args_->routing.rank[first + slot];
+    std::int32_t local[kMaxTopk];
+    for (std::int32_t i = 0; i < num_entries; ++i) {
+      local[i] = local_expert(begin + i, rank);
+    }
+    if (packet.index_bytes == sizeof(std::int64_t)) {
+      for (std::int32_t i = 0; i < num_entries; ++i) {
+        indices[2 * i] = static_cast<std::uint32_t>(local[i]);
+        indices[2 * i + 1] = static_cast<std::uint32_t>(local[i] >> 31);  // the sign goes on
+      }
+    } else {
+      for (std::int32_t i = 0; i < num_entries; ++i) {
+        indices[i] = static_cast<std::uint32_t>(local[i]);
+      }
+    }
+    if (args_->routing.weight == nullptr) {
+      return;
+    }
+    if (one_entry) {
+      weights[0] = float_bits(row_weight(first, slot));
+      return;
+    }
+    for (std::int32_t i = 0; i < num_entries; ++i) {
+      weights[i] = local[i] < 0 ? 0U : float_bits(args_->routing.weight[begin + i]);
+    }
+  }
+
+  /// An entry's expert as `rank` counts its own, or -1 when it lives elsewhere.
+  SY_HOST_DEVICE std::int32_t local_expert(std::int64_t entry, std::int32_t rank) const {
     const std::int32_t local =
-        args_->routing.expert[first + k] - rank * args_->problem.experts_per_rank;
-    return args_->routing.rank[first + k] == rank ? local : -1;
+        args_->routing.expert[entry] - rank * args_->problem.experts_per_rank;
+    return args_->routing.rank[entry] == rank ? local : -1;
   }
 
   /// Weight of the row of one expert that entry k opens: the sum over the entries that share it.
   SY_HOST_DEVICE float row_weight(std::int64_t first, int k) const {
-    if (args_->routing.weight == nullptr) {
-      return 0.0F;
-    }
     float weight = args_->routing.weight[first + k];
     if (args_->routing.has_duplicates) {
       for (int j = k + 1; j < args_->problem.topk; ++j) {
@@ -242,6 +300,10 @@ class ScaleUpSend {
 
   template <Warp W>
   SY_HOST_DEVICE Progress publish(W& warp) {
+    for (int peer = 0; peer < args_->op.peers.num_ranks && !args_->problem.row_per_expert();
+         ++peer) {
+      store_run(warp, peer);
+    }
     for (int peer = 0; peer < args_->op.peers.num_ranks; ++peer) {
       if (args_->routing.rows_per_rank[peer] == 0) {
         continue;

@@ -44,6 +44,8 @@ concept Warp = requires(W& warp,
   warp.copy_row(rows, 1, source, std::size_t{}, CopyHint::kStream);
   /// A few 32-bit words (metadata, scales) to one place.
   warp.store_words(row, words, std::uint32_t{});
+  /// A hint: words will be stored here soon.
+  warp.expect_words(row);
   /// Words and floats that an acquire has made visible, of this rank or a peer.
   { warp.load_word(words) } -> std::same_as<std::uint32_t>;
   { warp.load_float(floats) } -> std::same_as<float>;

@@ -87,7 +87,8 @@ OperationContext BufferState::context() const {
   context.previous_padded_epoch = last_padded_epoch_;
   context.op.peers = peers_;
   context.op.control = control_;
-  context.op.epoch = static_cast<std::uint32_t>(epoch_ + 1);
+  context.epoch = epoch_ + 1;
+  context.op.epoch = protocol::epoch_tag(epoch_ + 1, control_.num_slots);
   context.op.num_channels = config_.num_channels;
   return context;
 }
@@ -180,6 +181,10 @@ void BufferState::throw_if_unsuccessful(Operation& operation) {
   }
   if (operation.flags.failed != 0) {
     forget_padded();
+    if (is_corrupt(operation)) {
+      // Only this rank knows, and peers may still write where it told them: the group ends here.
+      workers_->faults().raise(corruption_fault(operation, peers_.rank));
+    }
     throw_failure(operation, config_.heap_bytes);
   }
   release_quarantined(operation.job->epoch());
@@ -264,12 +269,13 @@ void BufferState::quarantine(std::uint64_t region, std::uint64_t epoch) {
   }
 }
 
-/// An operation that finished here was issued by every rank, each of which had by then finished all
-/// that came max_in_flight before it.
+/// An operation f that finished here was issued by every rank, each of which had then finished
+/// those up to f - M, M being the operations in flight. A peer may issue M - 1 more after the
+/// entry's epoch before it has finished that one and learned that the region is given up.
 void BufferState::release_quarantined(std::uint64_t finished_epoch) {
   const auto limit = static_cast<std::uint64_t>(config_.max_in_flight);
   std::erase_if(quarantined_, [&](const Quarantined& entry) {
-    const bool safe = finished_epoch >= entry.epoch + limit;
+    const bool safe = finished_epoch >= entry.epoch + 2 * limit - 1;
     if (safe) {
       arena_->release(entry.region);
     }

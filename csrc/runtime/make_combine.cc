@@ -214,7 +214,7 @@ void add_roles(CombineOperation& operation) {
 std::shared_ptr<CombineOperation> make_combine(const OperationContext& context,
                                                const CombineRequest& request,
                                                const std::shared_ptr<const HandleState>& handle) {
-  auto operation = std::make_shared<CombineOperation>(context.op.epoch);
+  auto operation = std::make_shared<CombineOperation>(context.epoch);
   operation->handle = handle;
   const Rows x = check_x(request, *handle);
   fill_problem(*operation, request, x);

@@ -130,7 +130,7 @@ std::shared_ptr<HandleState> make_handle(const OperationContext& context,
   check_layout_options(request, x.num_rows);
   auto handle = std::make_shared<HandleState>();
   handle->buffer_id = context.buffer_id;
-  handle->epoch = context.op.epoch;
+  handle->epoch = context.epoch;
   handle->layout = request.layout;
   handle->hidden = static_cast<int>(x.num_cols);
   handle->num_ranks = context.op.peers.num_ranks;
@@ -277,6 +277,26 @@ void fill_pointers(DispatchOperation& operation, const Rows& x, const Scales& sc
                   &operation.region};
 }
 
+/// Bytes of metadata that go to one destination at a time. derived: 16 lines; a partial one at each
+/// end weighs little.
+constexpr std::uint32_t kMetadataRunBytes = 1024;
+
+void prepare_staging(DispatchOperation& operation) {
+  protocol::DispatchArgs& args = operation.args;
+  if (args.problem.row_per_expert()) {
+    return;
+  }
+  const std::uint32_t row_bytes = args.problem.packet.metadata_bytes();
+  const std::uint32_t run_rows = std::max(kMetadataRunBytes / row_bytes, 1U);
+  const auto num_runs = static_cast<std::size_t>(args.op.num_channels) *
+                        static_cast<std::size_t>(args.op.peers.num_ranks);
+  operation.metadata_runs.resize(num_runs);
+  operation.metadata_staging.resize(num_runs * run_rows * row_bytes / sizeof(StagingUnit));
+  args.staging = {operation.metadata_runs.data(),
+                  operation.metadata_staging.data()->bytes,
+                  static_cast<std::int32_t>(run_rows)};
+}
+
 /// The caller's own output memory. How many rows it must hold is known once counts are in.
 void check_output(DispatchOperation& operation,
                   const DispatchRequest& request,
@@ -360,7 +380,7 @@ std::shared_ptr<DispatchOperation> make_dispatch(
   const Scales scales = check_scales(request, x);
   const bool follows = previous != nullptr;
 
-  auto operation = std::make_shared<DispatchOperation>(context.op.epoch);
+  auto operation = std::make_shared<DispatchOperation>(context.epoch);
   operation->out_dtype = request.quantize == Quantize::kNone ? request.x.dtype : DType::kFp8E4m3;
   check_row_bytes(x, request.x.dtype);
   check_row_bytes(x, operation->out_dtype);
@@ -368,7 +388,9 @@ std::shared_ptr<DispatchOperation> make_dispatch(
   operation->handle = make_handle(context, request, previous, x);
   if (operation->handle->layout == Layout::kPadded) {
     operation->args.padded.previous_epoch =
-        static_cast<std::uint32_t>(context.previous_padded_epoch);
+        context.previous_padded_epoch == 0
+            ? 0
+            : protocol::epoch_tag(context.previous_padded_epoch, context.op.control.num_slots);
   }
   describe(*operation, request, scales, follows);
 
@@ -380,6 +402,7 @@ std::shared_ptr<DispatchOperation> make_dispatch(
   args.chunk_tokens = context.config->chunk_tokens;
   fill_problem(*operation, context, request, scales, follows);
   fill_pointers(*operation, x, scales);
+  prepare_staging(*operation);
   check_output(*operation, request, scales);
   add_roles(*operation);
   return operation;

@@ -15,13 +15,19 @@
 
 namespace switchyard::runtime {
 
+/// Memory for metadata runs, aligned as row copies need.
+struct alignas(protocol::kPartAlignment) StagingUnit {
+  std::byte bytes[protocol::kPartAlignment];
+};
+
 /// What building an operation needs to know of its buffer.
 struct OperationContext {
   std::uint64_t buffer_id = 0;
   const Config* config = nullptr;
-  protocol::OperationArgs op;  ///< peers, control, channels; epoch of the operation to come
+  protocol::OperationArgs op;  ///< peers, control, channels; tag of the operation to come
+  std::uint64_t epoch = 0;     ///< its number
   std::uint64_t heap_bytes = 0;
-  std::uint64_t previous_padded_epoch = 0;
+  std::uint64_t previous_padded_epoch = 0;  ///< number of the padded dispatch before, 0 for none
 };
 
 class Operation {
@@ -49,6 +55,8 @@ class DispatchOperation final : public Operation {
   std::shared_ptr<HandleState> handle;
   std::vector<std::uint64_t> region_of_rank;
   std::uint64_t region = protocol::kNoRegion;
+  std::vector<protocol::MetadataRun> metadata_runs;
+  std::vector<StagingUnit> metadata_staging;
   DType out_dtype = DType::kBf16;
   DType scale_dtype = DType::kFp32;
   TensorView out_x;

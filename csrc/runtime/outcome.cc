@@ -76,6 +76,20 @@ void throw_fault(const host::Fault& fault, int rank, std::chrono::milliseconds t
   }
 }
 
+bool is_corrupt(const Operation& operation) {
+  return operation.flags.corrupt != 0 || operation.failure.kind == FailureKind::kCorrupt;
+}
+
+host::Fault corruption_fault(const Operation& operation, int rank) {
+  host::Fault fault;
+  fault.cause = ErrorCode::kInternal;
+  fault.reporter = rank;
+  fault.wait.peer = operation.flags.corrupt != 0 ? static_cast<int>(operation.flags.corrupt - 1)
+                                                 : operation.failure.rank;
+  fault.epoch = operation.job->epoch();
+  return fault;
+}
+
 void throw_failure(const Operation& operation, std::uint64_t heap_bytes) {
   const Failure& failure = operation.failure;
   if (operation.flags.corrupt != 0) {
@@ -92,7 +106,7 @@ void throw_failure(const Operation& operation, std::uint64_t heap_bytes) {
                                        "every rank must issue the "
                                        "same sequence of operations",
                                        operation.name(),
-                                       operation.args_op().epoch,
+                                       operation.job->epoch(),
                                        mismatch_text(operation, failure.rank)));
     case FailureKind::kHeapTooSmall:
       throw_no_room(operation, heap_bytes);

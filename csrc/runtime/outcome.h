@@ -1,6 +1,7 @@
 // Turns what went wrong with an operation into the exception that its caller sees.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 
 #include "csrc/runtime/operation.h"
@@ -12,6 +13,11 @@ namespace switchyard::runtime {
 [[noreturn]] void throw_fault(const host::Fault& fault,
                               int rank,
                               std::chrono::milliseconds timeout);
+
+/// Whether the operation failed on what a peer sent, which no other rank can know of.
+bool is_corrupt(const Operation& operation);
+/// That, as a fault of the group.
+host::Fault corruption_fault(const Operation& operation, int rank);
 
 /// The operation failed on every rank alike; the group stays usable.
 [[noreturn]] void throw_failure(const Operation& operation, std::uint64_t heap_bytes);

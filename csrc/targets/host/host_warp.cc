@@ -12,11 +12,9 @@ namespace {
 
 using protocol::Word;
 
-constexpr std::size_t kCacheLine = 64;
-/// How far beyond the words just stored the next ones are expected.
-/// derived: two rows of the metadata of top-8 with 64-bit indices (112 bytes each). A wrong guess
-/// costs a line fetched.
-constexpr std::size_t kStoreAhead = 256;
+/// From here on words are worth whole streamed lines; shorter ones (one row's metadata, scales) are
+/// stored.
+constexpr std::size_t kStreamedWordsBytes = 512;
 
 std::atomic_ref<Word> atomic(const Word* word) {
   // atomic_ref wants a mutable object even to load; the memory itself is never const.
@@ -71,12 +69,11 @@ void HostWarp::copy_row(std::byte* const* to,
 
 void HostWarp::store_words(std::byte* to, const std::uint32_t* words, std::uint32_t count) {
   const std::size_t bytes = std::size_t{count} * sizeof(std::uint32_t);
-  std::memcpy(to, words, bytes);
-  // Rows of one destination get their words in order, a row's copy apart: have the next lines here
-  // by then.
-  for (std::size_t line = 0; line < bytes + kCacheLine; line += kCacheLine) {
-    __builtin_prefetch(to + kStoreAhead + line, 1);
+  if (bytes < kStreamedWordsBytes) {
+    std::memcpy(to, words, bytes);
+    return;
   }
+  copy_row(&to, 1, reinterpret_cast<const std::byte*>(words), bytes, protocol::CopyHint::kStream);
 }
 
 std::uint32_t HostWarp::load_word(const std::uint32_t* from) const {

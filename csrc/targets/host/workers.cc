@@ -35,6 +35,15 @@ class Workers::Patience {
     waited_ = std::chrono::nanoseconds{0};
   }
 
+  /// Looks at what all threads of the slot have done: the progress of one is everybody's.
+  void look_at(const Slot& slot) {
+    const std::uint64_t advanced = slot.rounds_advanced.load(std::memory_order_relaxed);
+    if (advanced != seen_advanced_) {
+      seen_advanced_ = advanced;
+      waited_ = std::chrono::nanoseconds{0};
+    }
+  }
+
   /// Called after a round without progress: pauses or yields, or returns true when it is time to
   /// sleep.
   bool lose_round() {
@@ -72,6 +81,7 @@ class Workers::Patience {
   int rounds_ = 0;
   std::chrono::nanoseconds waited_{0};
   Clock::time_point last_look_;
+  std::uint64_t seen_advanced_ = 0;
 };
 
 Workers::Workers(const WorkerOptions& options)
@@ -113,12 +123,13 @@ void Workers::submit(const std::shared_ptr<Job>& job, bool background) {
     const std::lock_guard lock(slot.mutex);
     for (Entry& entry : shares[i]) {
       slot.background_entries += entry.background ? 1 : 0;
-      slot.entries.push_back(std::move(entry));
+      slot.inbox.push_back(std::move(entry));
     }
     if (slot.background_entries > 0) {
       slot.wake.notify_one();
     }
   }
+  bell_.ring();  // a thread of this rank may be asleep over an earlier operation
 }
 
 void Workers::help(const Job& job) {
@@ -151,8 +162,14 @@ void Workers::run_or_wait(Slot& slot, HostWarp& warp, Patience& patience, const 
   if (awaited != nullptr && awaited->done()) {
     return;
   }
-  if (run_round(slot, warp) == Round::kAdvanced || check_waits(slot, warp, patience.expired())) {
+  const Round last_look = run_round(slot, warp);
+  patience.look_at(slot);
+  if (last_look == Round::kAdvanced || check_waits(slot, warp, patience.expired())) {
     patience.progressed();
+    return;
+  }
+  if (last_look == Round::kBusyElsewhere) {
+    std::this_thread::yield();  // nobody looked for this thread: do not sleep on it
     return;
   }
   bell_.sleep(ticket, patience.sleep_limit());
@@ -167,25 +184,39 @@ bool Workers::await_background_work(Slot& slot) {
 
 /// One step of every role of a slot, unless another thread is at it.
 Workers::Round Workers::run_round(Slot& slot, HostWarp& warp) {
-  const std::unique_lock lock(slot.mutex, std::try_to_lock);
+  const std::unique_lock lock(slot.running, std::try_to_lock);
   if (!lock.owns_lock()) {
     return Round::kBusyElsewhere;
   }
+  take_inbox(slot);
   if (faults_.raised()) {
-    const bool any = !slot.entries.empty();
-    drop_all(slot);
-    return any ? Round::kAdvanced : Round::kBlocked;
+    return drop_all(slot) ? Round::kAdvanced : Round::kBlocked;
   }
   bool advanced = false;
-  std::erase_if(slot.entries, [&](Entry& entry) {
-    if (!step_entry(entry, warp, advanced)) {
-      return false;
+  for (Entry& entry : slot.entries) {
+    if (step_entry(entry, warp, advanced)) {
+      slot.ended.push_back(std::move(entry));
     }
-    end_role(entry, slot);
-    return true;
-  });
+  }
+  std::erase_if(slot.entries, [](const Entry& entry) { return entry.role == nullptr; });
   warp.end_round();
+  // Only now: whoever sees a job done must see its streamed rows, too.
+  for (const Entry& entry : slot.ended) {
+    end_role(entry, slot);
+  }
+  slot.ended.clear();
+  if (advanced) {
+    slot.rounds_advanced.fetch_add(1, std::memory_order_relaxed);
+  }
   return advanced ? Round::kAdvanced : Round::kBlocked;
+}
+
+void Workers::take_inbox(Slot& slot) {
+  const std::lock_guard lock(slot.mutex);
+  for (Entry& entry : slot.inbox) {
+    slot.entries.push_back(std::move(entry));
+  }
+  slot.inbox.clear();
 }
 
 /// Steps one role. True when it is done.
@@ -203,24 +234,30 @@ bool Workers::step_entry(Entry& entry, HostWarp& warp, bool& advanced) {
 }
 
 void Workers::end_role(const Entry& entry, Slot& slot) {
-  slot.background_entries -= entry.background ? 1 : 0;
+  if (entry.background) {
+    const std::lock_guard lock(slot.mutex);
+    --slot.background_entries;
+  }
   if (entry.job->end_role()) {
     bell_.ring();  // whoever waits in help() may be asleep
   }
 }
 
-void Workers::drop_all(Slot& slot) {
+/// Ends every role of the slot for a fault of the group. True when there was one.
+bool Workers::drop_all(Slot& slot) {
+  const bool any = !slot.entries.empty();
   for (Entry& entry : slot.entries) {
     entry.job->set_faulted();
     end_role(entry, slot);
   }
   slot.entries.clear();
+  return any;
 }
 
 /// Looks at what the blocked roles wait for: a dead peer, or, once `expired`, any peer, becomes the
 /// group's fault. True when the last look before that found progress instead.
 bool Workers::check_waits(Slot& slot, HostWarp& warp, bool expired) {
-  const std::unique_lock lock(slot.mutex, std::try_to_lock);
+  const std::unique_lock lock(slot.running, std::try_to_lock);
   if (!lock.owns_lock()) {
     return false;
   }

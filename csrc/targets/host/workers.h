@@ -3,6 +3,7 @@
 // group's fault board.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -59,12 +60,20 @@ class Workers {
     std::unique_ptr<AnyRole> role;
     bool background;
   };
+  /// A slot's roles, and what was submitted since the last round. Two locks, since whoever submits
+  /// must not wait for a round to end.
   struct Slot {
-    std::mutex mutex;
-    std::condition_variable wake;
+    std::mutex running;  ///< held during a round; guards the two lists
     std::vector<Entry> entries;
-    int background_entries = 0;
+    std::vector<Entry> ended;  ///< in the round at hand
+
+    std::mutex mutex;  ///< guards the rest; never held for long
+    std::condition_variable wake;
+    std::vector<Entry> inbox;
+    int background_entries = 0;  ///< of both lists
     bool stop = false;
+
+    std::atomic<std::uint64_t> rounds_advanced{0};  ///< by whichever thread
     std::thread thread;
   };
   enum class Round : std::uint8_t { kAdvanced, kBlocked, kBusyElsewhere };
@@ -75,7 +84,8 @@ class Workers {
   bool await_background_work(Slot& slot);
   Round run_round(Slot& slot, HostWarp& warp);
   bool step_entry(Entry& entry, HostWarp& warp, bool& advanced);
-  void drop_all(Slot& slot);
+  void take_inbox(Slot& slot);
+  bool drop_all(Slot& slot);
   void end_role(const Entry& entry, Slot& slot);
   bool check_waits(Slot& slot, HostWarp& warp, bool expired);
   void raise(const AnyRole& role, ErrorCode cause, std::uint64_t epoch);
