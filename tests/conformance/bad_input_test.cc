@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/support/moe_group.h"
@@ -67,7 +68,7 @@ struct BadDispatch {
   std::vector<std::string> wanted;  ///< parts of the message
 };
 
-std::vector<BadDispatch> bad_dispatches() {
+std::vector<BadDispatch> bad_tensors() {
   return {
       {"NoX", [](DispatchRequest& r) { r.x = {}; }, {"x", "got nothing"}},
       {"WrongDType",
@@ -106,6 +107,11 @@ std::vector<BadDispatch> bad_dispatches() {
       {"WeightsDType",
        [](DispatchRequest& r) { r.topk_weights.dtype = DType::kBf16; },
        {"topk_weights dtype", "bf16", "fp32"}},
+  };
+}
+
+std::vector<BadDispatch> bad_options() {
+  return {
       {"ExpertsNotDivisible",
        [](DispatchRequest& r) { r.num_experts = 7; },
        {"num_experts", "got 7", "multiple of the 2 ranks"}},
@@ -146,7 +152,11 @@ std::vector<BadDispatch> bad_dispatches() {
 
 TEST(BadInput, EveryBadDispatchIsRefusedWithNameGotAndWantedAndTheGroupStaysUsable) {
   run([](const RankContext& context) {
-    for (const BadDispatch& bad : bad_dispatches()) {
+    std::vector<BadDispatch> all = bad_tensors();
+    for (BadDispatch& bad : bad_options()) {
+      all.push_back(std::move(bad));
+    }
+    for (const BadDispatch& bad : all) {
       SCOPED_TRACE(bad.name);
       DispatchRequest request = context.inputs.request();
       bad.spoil(request);

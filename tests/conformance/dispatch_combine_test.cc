@@ -6,6 +6,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/support/moe_group.h"
@@ -67,7 +68,7 @@ Case make_case(std::string name, void (*change)(Workload&), std::vector<int> tok
   return {std::move(name), workload, std::move(tokens_of)};
 }
 
-std::vector<Case> cases() {
+std::vector<Case> layout_and_type_cases() {
   return {
       make_case("RankMajorBf16", [](Workload&) {}),
       make_case("RankMajorFp16", [](Workload& w) { w.dtype = DType::kFp16; }),
@@ -111,6 +112,11 @@ std::vector<Case> cases() {
                   w.layout = Layout::kPadded;
                   w.quantize = Quantize::kFp8ScalesUe8m0;
                 }),
+  };
+}
+
+std::vector<Case> shape_and_routing_cases() {
+  return {
       make_case("Masked", [](Workload& w) { w.routing = "masked"; }),
       make_case("MaskedExpertMajor",
                 [](Workload& w) {
@@ -146,6 +152,14 @@ std::vector<Case> cases() {
       make_case(
           "NoTokensAnywhere", [](Workload& w) { w.layout = Layout::kExpertMajor; }, {0, 0, 0, 0}),
   };
+}
+
+std::vector<Case> cases() {
+  std::vector<Case> all = layout_and_type_cases();
+  for (Case& each : shape_and_routing_cases()) {
+    all.push_back(std::move(each));
+  }
+  return all;
 }
 
 class DispatchCombine : public ::testing::TestWithParam<Case> {};
