@@ -101,6 +101,10 @@ void add_rank_options(CLI::App& bench, RawOptions& raw) {
       "--ranks-as", raw.ranks_as, "processes or threads. Under torchrun: the one rank it asks for.")
       ->type_name("KIND");
   option("--target", raw.target, "What executes the protocol: host.")->type_name("NAME");
+  option("--bind",
+         raw.bench.bind_cores,
+         "Ranks as processes: each to its own share of the cores (true) or left to the scheduler.")
+      ->type_name("BOOL");
   option("--workers", raw.bench.num_workers, "Threads of each rank (0: cores divided by ranks).")
       ->type_name("N");
   option("--channels", raw.bench.num_channels, "Shares of each operation (0: as many as workers).")

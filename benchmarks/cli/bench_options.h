@@ -34,6 +34,7 @@ struct BenchOptions {
   RanksAs ranks_as = RanksAs::kProcesses;
   int iterations = 0;  ///< timed ones; 0: as many as fit in a time limit
   int warmup = 3;
+  bool bind_cores = true;  ///< each rank that is a process to its own share of the cores
   int num_workers = 0;
   int num_channels = 0;
   std::uint64_t heap_bytes = 0;  ///< of each rank; 0: what the workload needs

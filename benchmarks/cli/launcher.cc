@@ -22,6 +22,7 @@
 #include "benchmarks/cli/rank_runner.h"
 #include "benchmarks/cli/start_line.h"
 #include "benchmarks/cli/supervisor.h"
+#include "benchmarks/common/core_binding.h"
 #include "switchyard/bootstrap.h"
 #include "switchyard/error.h"
 #include "switchyard/group.h"
@@ -159,6 +160,9 @@ int Launch::run_process_rank(int rank, int output_fd) {
   RankChannel channel(output_fd);
   const std::unique_ptr<StartLine> start_line = make_start_line();
   try {
+    if (options_.bind_cores) {
+      bind_to_own_cores(rank, num_ranks_);
+    }
     TcpBootstrapOptions tcp{
         .rank = rank, .num_ranks = num_ranks_, .port = listener_->port(), .secret = secret_};
     if (rank == 0) {

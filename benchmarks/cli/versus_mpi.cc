@@ -20,8 +20,8 @@ std::string number(std::int64_t value) {
   return std::to_string(value);
 }
 
-// No binding, and more ranks than cores where ours are too many as well: the rival gets the cores
-// that our ranks had.
+// No binding by mpirun, and more ranks than cores where ours are too many as well: the rival binds
+// its ranks itself, to the cores that ours had.
 std::vector<std::string> mpirun_command(int num_ranks) {
   std::vector<std::string> command{
       "mpirun", "-n", number(num_ranks), "--oversubscribe", "--bind-to", "none"};
@@ -49,6 +49,7 @@ std::vector<std::string> rival_command(const BenchOptions& options,
       {"--max-tokens", number(workload.max_tokens)},
       {"--routing", workload.routing},
       {"--seed", std::to_string(workload.seed)},
+      {"--bind", options.bind_cores ? "true" : "false"},
       {"--iterations", number(num_iterations)},
       {"--warmup", number(options.warmup)}};
   for (const auto& [name, value] : arguments) {

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "benchmarks/common/core_binding.h"
 #include "benchmarks/common/reference.h"
 #include "benchmarks/common/routing_source.h"
 #include "benchmarks/common/token_data.h"
@@ -34,6 +35,7 @@ constexpr int kExitBadArguments = 2;
 struct Options {
   Workload workload;
   int iterations = 20;
+  bool bind = true;
   int warmup = 3;
 };
 
@@ -53,6 +55,7 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--max-tokens", workload.max_tokens, "padded: places for each expert and source");
   app.add_option("--routing", workload.routing, routing_help());
   app.add_option("--seed", workload.seed, "of routing and data");
+  app.add_option("--bind", options.bind, "each rank to its own share of the cores");
   app.add_option("--iterations", options.iterations, "timed ones")->check(CLI::PositiveNumber);
   app.add_option("--warmup", options.warmup, "iterations before those")
       ->check(CLI::NonNegativeNumber);
@@ -185,6 +188,9 @@ void check_ranks(const Communicator& communicator, Workload& workload) {
 
 int measure(const Communicator& communicator, Options& options) {
   check_ranks(communicator, options.workload);
+  if (options.bind) {
+    bind_to_own_cores(communicator.rank(), options.workload.num_ranks);
+  }
   Rival rival(communicator, options);
   rival.run();
   const bool verified = communicator.all_true(rival.report().ok());

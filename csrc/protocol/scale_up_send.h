@@ -7,6 +7,7 @@
 
 #include "csrc/protocol/dispatch_args.h"
 #include "csrc/protocol/mailbox.h"
+#include "csrc/protocol/row_metadata.h"
 
 namespace switchyard::protocol {
 
@@ -15,7 +16,7 @@ class ScaleUpSend {
   static constexpr RoleKind kKind = RoleKind::kScaleUpSend;
 
   SY_HOST_DEVICE ScaleUpSend(const DispatchArgs* args, int channel)
-      : args_(args), channel_(channel) {
+      : args_(args), channel_(channel), metadata_(args, channel) {
     const Share share = share_of(args->problem.num_tokens, channel, args->op.num_channels);
     token_ = static_cast<std::int32_t>(share.begin);
     end_token_ = static_cast<std::int32_t>(share.end);
@@ -81,18 +82,8 @@ class ScaleUpSend {
     return Progress::kAdvanced;
   }
 
-  /// Where the row goes that an entry opens.
-  struct Row {
-    std::int32_t rank;
-    std::int32_t row;
-    LandingLayout landing;
-    std::byte* region;
-
-    SY_HOST_DEVICE std::byte* metadata() const {
-      return region + landing.metadata_offset(static_cast<std::uint64_t>(row));
-    }
-  };
-  SY_HOST_DEVICE Row row_of(std::int64_t entry) const {
+  /// Where the row goes that entry `entry` opens.
+  SY_HOST_DEVICE RowPlace row_of(std::int64_t entry) const {
     const std::int32_t rank = args_->routing.rank[entry];
     const std::int32_t unit = args_->problem.row_per_expert() ? args_->routing.expert[entry] : rank;
     return {rank,
@@ -118,10 +109,12 @@ class ScaleUpSend {
   SY_HOST_DEVICE void send_token(W& warp) {
     const DispatchProblem& problem = args_->problem;
     const std::int64_t first = std::int64_t{token_} * problem.topk;
+    TokenEntries entries;
+    entries.read(*args_, token_);
     Destinations to;
     for (int k = 0; k < problem.topk; ++k) {
       if (args_->routing.opener[first + k] == k) {
-        add_row(warp, first, k, to);
+        add_row(warp, entries, k, row_of(first + k), to);
       }
     }
     if (to.count == 0) {
@@ -147,9 +140,9 @@ class ScaleUpSend {
   /// Writes the metadata of the row that entry `k` opens, and adds it to those that get the payload
   /// from here.
   template <Warp W>
-  SY_HOST_DEVICE void add_row(W& warp, std::int64_t first, int k, Destinations& to) {
+  SY_HOST_DEVICE void add_row(
+      W& warp, const TokenEntries& entries, int k, const RowPlace& place, Destinations& to) {
     const DispatchProblem& problem = args_->problem;
-    const Row place = row_of(first + k);
     const std::int32_t rank = place.rank;
     const std::int32_t row = place.row;
     std::int32_t payload_row = row;
@@ -167,142 +160,17 @@ class ScaleUpSend {
       ++to.count;
     }
     if (problem.row_per_expert()) {
-      store_metadata(warp, first, k, place, payload_row);
+      metadata_.store(warp, entries, k, place, payload_row);
     } else {
-      append_metadata(warp, first, k, place);
+      metadata_.append(warp, entries, k, place);
     }
-  }
-
-  /// Row per expert: rows of a destination lie scattered, each gets its few words at once.
-  template <Warp W>
-  SY_HOST_DEVICE void store_metadata(
-      W& warp, std::int64_t first, int slot, const Row& place, std::int32_t payload_row) {
-    std::uint32_t words[kOneEntryMetadataBytes / sizeof(std::uint32_t)];
-    build_metadata(words, first, slot, payload_row);
-    warp.store_words(place.metadata(), words, metadata_words());
-  }
-
-  /// Rank-major: appends to the run of the destination, and stores the run when it is full.
-  template <Warp W>
-  SY_HOST_DEVICE void append_metadata(W& warp, std::int64_t first, int slot, const Row& place) {
-    MetadataRun& run = args_->staging.runs[run_index(place.rank)];
-    if (run.num_rows == 0) {
-      run.first_row = place.row;
-    }
-    std::uint32_t* words =
-        run_words(place.rank) + static_cast<std::uint32_t>(run.num_rows) * metadata_words();
-    build_metadata(words, first, slot, place.row);
-    if (++run.num_rows == args_->staging.run_rows) {
-      store_run(warp, place.rank);
-    }
-  }
-
-  template <Warp W>
-  SY_HOST_DEVICE void store_run(W& warp, int rank) {
-    MetadataRun& run = args_->staging.runs[run_index(rank)];
-    if (run.num_rows != 0) {
-      const LandingLayout landing = args_->landing_of(args_->placement.rows_of_rank[rank]);
-      std::byte* region = args_->op.peers.at(rank, args_->placement.region_of_rank[rank]);
-      warp.store_words(region + landing.metadata_offset(static_cast<std::uint64_t>(run.first_row)),
-                       run_words(rank),
-                       static_cast<std::uint32_t>(run.num_rows) * metadata_words());
-      run.num_rows = 0;
-    }
-  }
-
-  SY_HOST_DEVICE std::int32_t run_index(int rank) const {
-    return channel_ * args_->op.peers.num_ranks + rank;
-  }
-  SY_HOST_DEVICE std::uint32_t* run_words(int rank) const {
-    const std::uint64_t run_bytes = static_cast<std::uint64_t>(args_->staging.run_rows) *
-                                    args_->problem.packet.metadata_bytes();
-    return reinterpret_cast<std::uint32_t*>(
-        args_->staging.bytes + static_cast<std::uint64_t>(run_index(rank)) * run_bytes);
-  }
-  SY_HOST_DEVICE std::uint32_t metadata_words() const {
-    return args_->problem.packet.metadata_bytes() /
-           static_cast<std::uint32_t>(sizeof(std::uint32_t));
-  }
-
-  /// The words of the row that entry `slot` of the token opens.
-  SY_HOST_DEVICE void build_metadata(std::uint32_t* words,
-                                     std::int64_t first,
-                                     int slot,
-                                     std::int32_t payload_row) const {
-    constexpr std::uint32_t kWord = sizeof(std::uint32_t);
-    const PacketLayout& packet = args_->problem.packet;
-    words[0] = static_cast<std::uint32_t>(args_->op.peers.rank);
-    words[1] = static_cast<std::uint32_t>(token_);
-    words[2] = static_cast<std::uint32_t>(slot);
-    words[3] = static_cast<std::uint32_t>(payload_row);
-    std::uint32_t* indices = words + packet.indices_offset() / kWord;
-    std::uint32_t* weights = words + packet.weights_offset() / kWord;
-    for (std::uint32_t* word = weights; word < words + metadata_words(); ++word) {
-      *word = 0;
-    }
-    const bool one_entry = args_->problem.row_per_expert();
-    const std::int32_t num_entries = one_entry ? 1 : args_->problem.topk;
-    const std::int64_t begin = one_entry ? first + slot : first;
-    const std::int32_t rank = args_->routing.rank[first + slot];
-    std::int32_t local[kMaxTopk];
-    for (std::int32_t i = 0; i < num_entries; ++i) {
-      local[i] = local_expert(begin + i, rank);
-    }
-    if (packet.index_bytes == sizeof(std::int64_t)) {
-      for (std::int32_t i = 0; i < num_entries; ++i) {
-        indices[2 * i] = static_cast<std::uint32_t>(local[i]);
-        indices[2 * i + 1] = static_cast<std::uint32_t>(local[i] >> 31);  // the sign goes on
-      }
-    } else {
-      for (std::int32_t i = 0; i < num_entries; ++i) {
-        indices[i] = static_cast<std::uint32_t>(local[i]);
-      }
-    }
-    if (args_->routing.weight == nullptr) {
-      return;
-    }
-    if (one_entry) {
-      weights[0] = float_bits(row_weight(first, slot));
-      return;
-    }
-    for (std::int32_t i = 0; i < num_entries; ++i) {
-      weights[i] = local[i] < 0 ? 0U : float_bits(args_->routing.weight[begin + i]);
-    }
-  }
-
-  /// An entry's expert as `rank` counts its own, or -1 when it lives elsewhere.
-  SY_HOST_DEVICE std::int32_t local_expert(std::int64_t entry, std::int32_t rank) const {
-    const std::int32_t local =
-        args_->routing.expert[entry] - rank * args_->problem.experts_per_rank;
-    return args_->routing.rank[entry] == rank ? local : -1;
-  }
-
-  /// Weight of the row of one expert that entry k opens: the sum over the entries that share it.
-  SY_HOST_DEVICE float row_weight(std::int64_t first, int k) const {
-    float weight = args_->routing.weight[first + k];
-    if (args_->routing.has_duplicates) {
-      for (int j = k + 1; j < args_->problem.topk; ++j) {
-        if (args_->routing.opener[first + j] == k) {
-          weight += args_->routing.weight[first + j];
-        }
-      }
-    }
-    return weight;
-  }
-
-  SY_HOST_DEVICE static std::uint32_t float_bits(float value) {
-    union {
-      float number;
-      std::uint32_t bits;
-    } pun = {value};
-    return pun.bits;
   }
 
   template <Warp W>
   SY_HOST_DEVICE Progress publish(W& warp) {
     for (int peer = 0; peer < args_->op.peers.num_ranks && !args_->problem.row_per_expert();
          ++peer) {
-      store_run(warp, peer);
+      metadata_.store_run(warp, peer);
     }
     for (int peer = 0; peer < args_->op.peers.num_ranks; ++peer) {
       if (args_->routing.rows_per_rank[peer] == 0) {
@@ -320,6 +188,7 @@ class ScaleUpSend {
 
   const DispatchArgs* args_;
   std::int32_t channel_;
+  MetadataWriter metadata_;
   Stage stage_ = Stage::kAwaitPlacement;
   std::int32_t token_ = 0;
   std::int32_t end_token_ = 0;

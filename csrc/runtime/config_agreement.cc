@@ -66,10 +66,32 @@ void check_ranges(const Config& config) {
   check_range("timeout [ms]", config.timeout.count(), 1, std::int64_t{1} << 40U);
 }
 
-int available_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  return sched_getaffinity(0, sizeof(set), &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
+/// The cores that a rank may run on; of all ranks, since they share the machine or divide it.
+struct Cores {
+  cpu_set_t allowed;
+};
+
+Cores own_cores() {
+  Cores cores;
+  CPU_ZERO(&cores.allowed);
+  if (sched_getaffinity(0, sizeof(cores.allowed), &cores.allowed) != 0) {
+    CPU_SET(0, &cores.allowed);
+  }
+  return cores;
+}
+
+/// Cores of one rank where each core is divided by the ranks that may use it.
+double share_of_cores(const std::vector<Cores>& all, std::size_t rank) {
+  double share = 0.0;
+  for (std::size_t core = 0; core < CPU_SETSIZE; ++core) {
+    if (CPU_ISSET(core, &all[rank].allowed)) {
+      share += 1.0 /
+               static_cast<double>(std::count_if(all.begin(), all.end(), [core](const Cores& each) {
+                 return CPU_ISSET(core, &each.allowed);
+               }));
+    }
+  }
+  return share;
 }
 
 /// What every rank must have the same, in a form that can be gathered.
@@ -121,9 +143,11 @@ Config agree_on_config(const Config& config, Bootstrap& rendezvous) {
   check_ranges(config);
   check_agreement(config, rendezvous);
   Config resolved = config;
-  const int cores = available_cores();
+  const std::vector<Cores> cores = bootstrap::gather_values(rendezvous, own_cores());
+  const double share = share_of_cores(cores, static_cast<std::size_t>(rendezvous.rank()));
   if (resolved.num_workers == 0) {
-    resolved.num_workers = std::clamp(cores / rendezvous.num_ranks(), 1, kMaxWorkers);
+    // A hair above, for shares like three thirds.
+    resolved.num_workers = std::clamp(static_cast<int>(share + 1e-6), 1, kMaxWorkers);
   }
   const std::vector<int> workers = bootstrap::gather_values(rendezvous, resolved.num_workers);
   if (resolved.num_channels == 0) {
@@ -131,11 +155,8 @@ Config agree_on_config(const Config& config, Bootstrap& rendezvous) {
         std::min(*std::max_element(workers.begin(), workers.end()), kMaxChannels);
   }
   if (resolved.spin_polls < 0) {
-    int busy = 0;
-    for (const int count : workers) {
-      busy += count;
-    }
-    resolved.spin_polls = busy > cores ? 0 : kIdleMachineSpinPolls;
+    const bool crowded = static_cast<double>(resolved.num_workers) > share + 1e-6;
+    resolved.spin_polls = crowded ? 0 : kIdleMachineSpinPolls;
   }
   return resolved;
 }

@@ -1,0 +1,213 @@
+// The metadata of the rows that a sender writes: what the words say (packet.h has the layout) and
+// how they get there.
+#pragma once
+
+#include <cstdint>
+
+#include "csrc/protocol/dispatch_args.h"
+#include "csrc/protocol/warp.h"
+
+namespace switchyard::protocol {
+
+/// The entries of one token, read once for all its rows. Also keeps the compiler from reading them
+/// again after each store, which could have changed them for all it knows.
+struct TokenEntries {
+  std::int32_t token = 0;
+  std::int32_t num = 0;
+  std::int32_t rank[kMaxTopk];
+  std::int32_t
+      local[kMaxTopk];  ///< expert as its rank counts its own; means nothing where rank is -1
+  std::uint32_t weight[kMaxTopk];  ///< bits of the fp32 weight, 0 without weights
+
+  SY_HOST_DEVICE void read(const DispatchArgs& args, std::int32_t token_idx) {
+    const DispatchRouting& routing = args.routing;
+    const std::int32_t experts_per_rank = args.problem.experts_per_rank;
+    const std::int32_t topk = args.problem.topk;
+    const std::int64_t first = std::int64_t{token_idx} * topk;
+    token = token_idx;
+    num = topk;
+    for (std::int32_t k = 0; k < topk; ++k) {
+      rank[k] = routing.rank[first + k];
+      local[k] = routing.expert[first + k] - rank[k] * experts_per_rank;
+    }
+    for (std::int32_t k = 0; k < topk; ++k) {
+      weight[k] = routing.weight == nullptr ? 0U : float_bits(routing.weight[first + k]);
+    }
+  }
+
+  SY_HOST_DEVICE static std::uint32_t float_bits(float value) {
+    union {
+      float number;
+      std::uint32_t bits;
+    } pun = {value};
+    return pun.bits;
+  }
+  SY_HOST_DEVICE static float bits_float(std::uint32_t bits) {
+    union {
+      std::uint32_t bits;
+      float number;
+    } pun = {bits};
+    return pun.number;
+  }
+};
+
+/// Where the row goes that an entry opens.
+struct RowPlace {
+  std::int32_t rank;
+  std::int32_t row;
+  LandingLayout landing;
+  std::byte* region;
+
+  SY_HOST_DEVICE std::byte* metadata() const {
+    return region + landing.metadata_offset(static_cast<std::uint64_t>(row));
+  }
+};
+
+/// Writes metadata for one channel.
+class MetadataWriter {
+ public:
+  SY_HOST_DEVICE MetadataWriter(const DispatchArgs* args, int channel)
+      : args_(args), channel_(channel) {}
+
+  /// Row per expert: rows of a destination lie scattered, each gets its few words at once.
+  template <Warp W>
+  SY_HOST_DEVICE void store(W& warp,
+                            const TokenEntries& token,
+                            int slot,
+                            const RowPlace& place,
+                            std::int32_t payload_row) const {
+    std::uint32_t words[kOneEntryMetadataBytes / sizeof(std::uint32_t)] = {};
+    const PacketLayout& packet = args_->problem.packet;
+    write_header(words, token.token, slot, payload_row);
+    write_index(words + packet.indices_offset() / kWord, token.local[slot], packet.index_bytes);
+    words[packet.weights_offset() / kWord] = row_weight(token, slot);
+    warp.store_words(place.metadata(), words, metadata_words());
+  }
+
+  /// Rank-major: appends to the run of the destination, and stores the run when it is full.
+  template <Warp W>
+  SY_HOST_DEVICE void append(W& warp,
+                             const TokenEntries& token,
+                             int slot,
+                             const RowPlace& place) const {
+    MetadataRun& run = args_->staging.runs[run_index(place.rank)];
+    if (run.num_rows == 0) {
+      run.first_row = place.row;
+    }
+    write_rank_row(
+        run_words(place.rank) + static_cast<std::uint32_t>(run.num_rows) * metadata_words(),
+        token,
+        slot,
+        place);
+    if (++run.num_rows == args_->staging.run_rows) {
+      store_run(warp, place.rank);
+    }
+  }
+
+  /// Stores what has been appended for one destination.
+  template <Warp W>
+  SY_HOST_DEVICE void store_run(W& warp, int rank) const {
+    MetadataRun& run = args_->staging.runs[run_index(rank)];
+    if (run.num_rows == 0) {
+      return;
+    }
+    const RowPlace first{rank,
+                         run.first_row,
+                         args_->landing_of(args_->placement.rows_of_rank[rank]),
+                         args_->op.peers.at(rank, args_->placement.region_of_rank[rank])};
+    warp.store_words(first.metadata(),
+                     run_words(rank),
+                     static_cast<std::uint32_t>(run.num_rows) * metadata_words());
+    run.num_rows = 0;
+  }
+
+ private:
+  static constexpr std::uint32_t kWord = sizeof(std::uint32_t);
+
+  SY_HOST_DEVICE std::int32_t run_index(int rank) const {
+    return channel_ * args_->op.peers.num_ranks + rank;
+  }
+  SY_HOST_DEVICE std::uint32_t* run_words(int rank) const {
+    const std::uint64_t run_bytes = static_cast<std::uint64_t>(args_->staging.run_rows) *
+                                    args_->problem.packet.metadata_bytes();
+    return reinterpret_cast<std::uint32_t*>(
+        args_->staging.bytes + static_cast<std::uint64_t>(run_index(rank)) * run_bytes);
+  }
+  SY_HOST_DEVICE std::uint32_t metadata_words() const {
+    return args_->problem.packet.metadata_bytes() / kWord;
+  }
+
+  SY_HOST_DEVICE void write_header(std::uint32_t* words,
+                                   std::int32_t token,
+                                   int slot,
+                                   std::int32_t payload_row) const {
+    words[0] = static_cast<std::uint32_t>(args_->op.peers.rank);
+    words[1] = static_cast<std::uint32_t>(token);
+    words[2] = static_cast<std::uint32_t>(slot);
+    words[3] = static_cast<std::uint32_t>(payload_row);
+  }
+
+  /// An index of the caller's type, low word first.
+  SY_HOST_DEVICE static void write_index(std::uint32_t* words,
+                                         std::int32_t index,
+                                         std::uint32_t index_bytes) {
+    words[0] = static_cast<std::uint32_t>(index);
+    if (index_bytes == sizeof(std::int64_t)) {
+      words[1] = static_cast<std::uint32_t>(index >> 31);  // the sign goes on
+    }
+  }
+
+  /// Every entry of the token as the row's rank sees it. Plain loops over local arrays, which
+  /// vectorise.
+  SY_HOST_DEVICE void write_rank_row(std::uint32_t* words,
+                                     const TokenEntries& token,
+                                     int slot,
+                                     const RowPlace& place) const {
+    const PacketLayout packet = args_->problem.packet;
+    const std::uint32_t num_words = metadata_words();
+    write_header(words, token.token, slot, place.row);
+    std::uint32_t* indices = words + packet.indices_offset() / kWord;
+    std::uint32_t* weights = words + packet.weights_offset() / kWord;
+    std::int32_t mine[kMaxTopk];  // all bits set where the entry's expert lives with the row
+    for (std::int32_t k = 0; k < token.num; ++k) {
+      mine[k] = token.rank[k] == place.rank ? -1 : 0;
+    }
+    if (packet.index_bytes == sizeof(std::int64_t)) {
+      for (std::int32_t k = 0; k < token.num; ++k) {
+        const std::int32_t index = (token.local[k] & mine[k]) | ~mine[k];
+        indices[2 * k] = static_cast<std::uint32_t>(index);
+        indices[2 * k + 1] = static_cast<std::uint32_t>(~mine[k]);
+      }
+    } else {
+      for (std::int32_t k = 0; k < token.num; ++k) {
+        indices[k] = static_cast<std::uint32_t>((token.local[k] & mine[k]) | ~mine[k]);
+      }
+    }
+    for (std::int32_t k = 0; k < token.num; ++k) {
+      weights[k] = token.weight[k] & static_cast<std::uint32_t>(mine[k]);
+    }
+    for (std::uint32_t* pad = weights + token.num; pad < words + num_words; ++pad) {
+      *pad = 0;
+    }
+  }
+
+  /// Weight of the row of one expert that an entry opens: the sum over the entries that share it.
+  SY_HOST_DEVICE std::uint32_t row_weight(const TokenEntries& token, int slot) const {
+    if (args_->routing.weight == nullptr || !args_->routing.has_duplicates) {
+      return token.weight[slot];
+    }
+    const std::int64_t first = std::int64_t{token.token} * token.num;
+    float sum = TokenEntries::bits_float(token.weight[slot]);
+    for (std::int32_t k = slot + 1; k < token.num; ++k) {
+      if (args_->routing.opener[first + k] == slot) {
+        sum += TokenEntries::bits_float(token.weight[k]);
+      }
+    }
+    return TokenEntries::float_bits(sum);
+  }
+
+  const DispatchArgs* args_;
+  std::int32_t channel_;
+};
+
+}  // namespace switchyard::protocol
