@@ -1,0 +1,184 @@
+#include "tests/support/scripted_warp.h"
+
+#include <cstring>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "csrc/protocol/packet.h"
+#include "tests/support/reference_math.h"
+
+namespace switchyard::test {
+namespace {
+
+using protocol::Word;
+
+void check_row(const void* at, std::size_t bytes) {
+  if (reinterpret_cast<std::uintptr_t>(at) % protocol::kPartAlignment != 0 ||
+      bytes % protocol::kPartAlignment != 0) {
+    throw ModelViolation("a row that bulk copies cannot move: not in units of 16 bytes");
+  }
+}
+
+}  // namespace
+
+ScriptedWarp::ScriptedWarp(WeakMemory& memory, int rank, std::string name)
+    : memory_(&memory), rank_(rank), id_(memory.add_warp(rank, std::move(name))) {}
+
+Word ScriptedWarp::load_acquire(const Word* from) {
+  before_read(from, sizeof(Word));
+  memory_->acquire(id_, from);
+  return *from;
+}
+
+Word ScriptedWarp::load_relaxed(const Word* from) {
+  before_read(from, sizeof(Word));
+  return *from;
+}
+
+void ScriptedWarp::store_relaxed(Word* to, Word value) {
+  memory_->store_word(id_, to, value);
+}
+
+void ScriptedWarp::store_release(Word* to, Word value) {
+  memory_->store_release(id_, to, value);
+}
+
+void ScriptedWarp::add_release(Word* to, Word value) {
+  memory_->add_release(id_, to, value);
+}
+
+void ScriptedWarp::copy_row(std::byte* const* to,
+                            int num_dests,
+                            const std::byte* from,
+                            std::size_t bytes,
+                            protocol::CopyHint /*hint*/) {
+  check_row(from, bytes);
+  before_row_read(from, bytes);
+  const auto source = make_source(bytes, [heaps = &memory_->heaps(), from, bytes](std::byte* row) {
+    heaps->check_access(from, bytes, "read");
+    std::memcpy(row, from, bytes);
+  });
+  for (int i = 0; i < num_dests; ++i) {
+    check_row(to[i], bytes);
+    memory_->store_row(id_, to[i], bytes, source, 0);
+  }
+}
+
+void ScriptedWarp::store_words(std::byte* to, const std::uint32_t* words, std::uint32_t count) {
+  const std::size_t bytes = std::size_t{count} * sizeof(std::uint32_t);
+  before_row_read(words, bytes);
+  const auto source = std::make_shared<RowSource>();
+  source->bytes.resize(bytes);
+  std::memcpy(source->bytes.data(), words, bytes);
+  memory_->store_row(id_, to, bytes, source, 0);
+}
+
+std::uint32_t ScriptedWarp::load_word(const std::uint32_t* from) {
+  before_row_read(from, sizeof(*from));
+  return *from;
+}
+
+float ScriptedWarp::load_float(const float* from) {
+  before_row_read(from, sizeof(*from));
+  return *from;
+}
+
+void ScriptedWarp::zero_row(std::byte* to, std::size_t bytes) {
+  const auto source = std::make_shared<RowSource>();
+  source->bytes.resize(bytes);
+  memory_->store_row(id_, to, bytes, source, 0);
+}
+
+void ScriptedWarp::quantize_row(const protocol::Quantization& row,
+                                std::byte* const* to,
+                                std::byte* const* scales_to,
+                                int num_dests,
+                                protocol::CopyHint /*hint*/) {
+  const std::size_t payload_bytes = row.num_elems;
+  const std::size_t num_blocks =
+      (row.num_elems + std::size_t{kScaleBlockElems} - 1) / kScaleBlockElems;
+  const std::size_t scale_bytes = row.format == protocol::ScaleFormat::kFp32
+                                      ? num_blocks * sizeof(float)
+                                      : protocol::round_up(num_blocks, 4);
+  check_row(row.src, payload_bytes);
+  before_row_read(row.src, 2 * payload_bytes);
+  const auto source =
+      make_source(payload_bytes + scale_bytes, [row, payload_bytes](std::byte* bytes) {
+        protocol::Quantization local = row;
+        local.dst = bytes;
+        local.scales = bytes + payload_bytes;
+        reference_quantize(local);
+      });
+  for (int i = 0; i < num_dests; ++i) {
+    check_row(to[i], payload_bytes);
+    memory_->store_row(id_, to[i], payload_bytes, source, 0);
+    memory_->store_row(id_, scales_to[i], scale_bytes, source, payload_bytes);
+  }
+}
+
+void ScriptedWarp::reduce_rows(const protocol::Reduction& reduction,
+                               protocol::CopyHint /*hint*/,
+                               const protocol::Reduction* /*next*/) {
+  const std::size_t bytes = reduction.num_elems * dtype_bytes(reduction.dtype);
+  std::vector<protocol::Term> terms(reduction.terms, reduction.terms + reduction.num_terms);
+  for (const protocol::Term& term : terms) {
+    check_row(term.row, bytes);
+    before_row_read(term.row, bytes);
+  }
+  const auto source = make_source(
+      bytes,
+      [heaps = &memory_->heaps(), reduction, bytes, terms = std::move(terms)](std::byte* row) {
+        for (const protocol::Term& term : terms) {
+          heaps->check_access(term.row, bytes, "read");
+        }
+        protocol::Reduction local = reduction;
+        local.terms = terms.data();
+        local.dst = row;
+        reference_reduce(local);
+      });
+  check_row(reduction.dst, bytes);
+  memory_->store_row(id_, reduction.dst, bytes, source, 0);
+}
+
+std::uint64_t ScriptedWarp::allocate(std::uint64_t bytes) {
+  memory_->take_arena_lock(id_);
+  const std::uint64_t offset = memory_->heaps().allocate(rank_, bytes);
+  memory_->trace(id_, "allocate", nullptr, offset);
+  memory_->count_effect(id_);
+  return offset;
+}
+
+std::uint64_t ScriptedWarp::largest_free() const {
+  return memory_->heaps().largest_free(rank_);
+}
+
+void ScriptedWarp::release(std::uint64_t offset) {
+  memory_->take_arena_lock(id_);
+  memory_->trace(id_, "give back", nullptr, offset);
+  memory_->count_effect(id_);
+  memory_->heaps().release(rank_, offset);
+}
+
+void ScriptedWarp::before_read(const void* from, std::size_t bytes) {
+  memory_->settle(id_, from, bytes);
+  memory_->heaps().check_access(from, bytes, "read");
+}
+
+void ScriptedWarp::before_row_read(const void* from, std::size_t bytes) {
+  before_read(from, bytes);
+  memory_->note_read(id_, from, bytes);
+}
+
+std::shared_ptr<RowSource> ScriptedWarp::make_source(std::size_t bytes,
+                                                     std::function<void(std::byte*)> read) {
+  auto source = std::make_shared<RowSource>();
+  source->bytes.resize(bytes);
+  source->read = std::move(read);
+  if (memory_->coin()) {
+    source->read_now();
+  }
+  return source;
+}
+
+}  // namespace switchyard::test

@@ -1,0 +1,67 @@
+// The protocol's instruction set over a WeakMemory: roles run on it one step at a time, in a test's
+// order. Rows are computed by the reference arithmetic.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "csrc/protocol/warp.h"
+#include "tests/support/weak_memory.h"
+
+namespace switchyard::test {
+
+/// Models protocol::Warp. Whether a row operation reads its sources at once or late is up to the
+/// memory's seed. Lifetime: the memory outlives it
+class ScriptedWarp {
+ public:
+  ScriptedWarp(WeakMemory& memory, int rank, std::string name);
+
+  [[nodiscard]] protocol::Word load_acquire(const protocol::Word* from);
+  [[nodiscard]] protocol::Word load_relaxed(const protocol::Word* from);
+  void store_relaxed(protocol::Word* to, protocol::Word value);
+  void store_release(protocol::Word* to, protocol::Word value);
+  void add_release(protocol::Word* to, protocol::Word value);
+
+  void copy_row(std::byte* const* to,
+                int num_dests,
+                const std::byte* from,
+                std::size_t bytes,
+                protocol::CopyHint hint);
+  void store_words(std::byte* to, const std::uint32_t* words, std::uint32_t count);
+  void expect_words(std::byte* /*to*/) {}
+  [[nodiscard]] std::uint32_t load_word(const std::uint32_t* from);
+  [[nodiscard]] float load_float(const float* from);
+  void zero_row(std::byte* to, std::size_t bytes);
+  void quantize_row(const protocol::Quantization& row,
+                    std::byte* const* to,
+                    std::byte* const* scales_to,
+                    int num_dests,
+                    protocol::CopyHint hint);
+  void reduce_rows(const protocol::Reduction& reduction,
+                   protocol::CopyHint hint,
+                   const protocol::Reduction* next);
+
+  [[nodiscard]] std::uint64_t allocate(std::uint64_t bytes);
+  [[nodiscard]] std::uint64_t largest_free() const;
+  void release(std::uint64_t offset);
+
+  /// Its name in the WeakMemory.
+  [[nodiscard]] int id() const { return id_; }
+  /// Operations so far that others can notice: stores, and regions taken or given back.
+  [[nodiscard]] std::uint64_t num_effects() const { return memory_->num_effects(id_); }
+
+ private:
+  void before_read(const void* from, std::size_t bytes);
+  void before_row_read(const void* from, std::size_t bytes);
+  [[nodiscard]] std::shared_ptr<RowSource> make_source(std::size_t bytes,
+                                                       std::function<void(std::byte*)> read);
+
+  WeakMemory* memory_;
+  int rank_;
+  int id_;
+};
+
+static_assert(protocol::Warp<ScriptedWarp>);
+
+}  // namespace switchyard::test
