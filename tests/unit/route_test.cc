@@ -142,6 +142,7 @@ void expect_entries_equal(const Route& route, const NaiveRoute& naive, const Cho
       SCOPED_TRACE(testing::Message() << "token " << token << " position " << k);
       const std::size_t entry = token * topk + k;
       ASSERT_EQ(route.expert[entry], choices[token][k]);
+      ASSERT_EQ(route.rank[entry], naive.rank(token, k));
       if (choices[token][k] < 0) {
         ASSERT_EQ(route.opener[entry], kNoOpener);
         ASSERT_EQ(route.ordinal[entry], -1);

@@ -1,0 +1,310 @@
+#include "tests/support/rank_program.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "tests/support/exchange_check.h"
+
+namespace switchyard::test {
+namespace {
+
+const std::byte* copy_rows(const std::vector<std::byte>& rows, std::byte* to) {
+  if (!rows.empty()) {
+    std::memcpy(to, rows.data(), rows.size());
+  }
+  return to;
+}
+
+}  // namespace
+
+void Outcomes::note_dispatch(std::size_t index,
+                             const runtime::DispatchOperation& operation,
+                             bool success) {
+  const DispatchPlan& plan = plan_.dispatches[index];
+  const protocol::FailureKind kind = operation.failure.kind;
+  // A padded dispatch that follows a failed one closely may find that ranks remember different
+  // predecessors: those that had not yet finished the failed one still name it.
+  const bool may_disagree = plan.layout == Layout::kPadded && plan_.max_in_flight > 1 &&
+                            plan_.has_refusals() && kind == protocol::FailureKind::kMismatch;
+  const bool refused = plan.refused_by >= 0 && kind == protocol::FailureKind::kOutputTooSmall &&
+                       operation.failure.rank == plan.refused_by;
+  const bool expected = success ? plan.refused_by < 0 : refused || may_disagree;
+  const bool alike = dispatch_succeeded_[index].value_or(success) == success;
+  if (!expected || !alike) {
+    throw ModelViolation(fmt::format("dispatch {} {}{}: {}",
+                                     index,
+                                     success ? "succeeded" : "failed",
+                                     alike ? "" : ", but not on every rank",
+                                     ProtocolWorld::describe_failure(operation)));
+  }
+  dispatch_succeeded_[index] = success;
+}
+
+RankProgram::RankProgram(const ExchangePlan& plan,
+                         NaiveExchange& naive,
+                         Outcomes& outcomes,
+                         ProtocolWorld& world,
+                         int rank)
+    : plan_(plan),
+      naive_(naive),
+      outcomes_(outcomes),
+      world_(world),
+      rank_(rank),
+      dispatched_(plan.dispatches.size()),
+      combined_(plan.combines.size()) {
+  for (const CombinePlan& combine : plan.combines) {
+    ++dispatched_[static_cast<std::size_t>(combine.dispatch)].combines_left;
+  }
+}
+
+bool RankProgram::done() const {
+  return next_ == plan_.operations.size() && world_.rank(rank_).running().empty() &&
+         choices().empty();
+}
+
+bool RankProgram::step(std::mt19937_64& random) {
+  const std::vector<Choice> possible = choices();
+  if (possible.empty()) {
+    return false;
+  }
+  const Choice choice = possible[random() % possible.size()];
+  switch (choice.action) {
+    case Action::kIssue:
+      issue_next();
+      break;
+    case Action::kFinishDispatch:
+      finish_dispatch(choice.index);
+      break;
+    case Action::kFinishCombine:
+      finish_combine(choice.index);
+      break;
+    case Action::kReleaseDispatch:
+      world_.rank(rank_).release(dispatched_[choice.index].operation->region);
+      break;
+    case Action::kReleaseCombine:
+      release_combine(combined_[choice.index]);
+      break;
+  }
+  return true;
+}
+
+std::vector<RankProgram::Choice> RankProgram::choices() const {
+  std::vector<Choice> possible;
+  const WorldRank& rank = world_.rank(rank_);
+  if (can_issue_next()) {
+    possible.push_back({Action::kIssue, 0});
+  }
+  for (std::size_t i = 0; i < dispatched_.size(); ++i) {
+    const Dispatched& each = dispatched_[i];
+    if (each.operation == nullptr) {
+      continue;
+    }
+    if (!each.finished && rank.is_done(*each.operation)) {
+      possible.push_back({Action::kFinishDispatch, i});
+    } else if (each.finished && each.combines_left == 0 &&
+               each.operation->region != protocol::kNoRegion) {
+      possible.push_back({Action::kReleaseDispatch, i});
+    }
+  }
+  for (std::size_t i = 0; i < combined_.size(); ++i) {
+    const Combined& each = combined_[i];
+    if (each.operation == nullptr) {
+      continue;
+    }
+    if (!each.finished && rank.is_done(*each.operation)) {
+      possible.push_back({Action::kFinishCombine, i});
+    } else if (each.finished && !each.released) {
+      possible.push_back({Action::kReleaseCombine, i});
+    }
+  }
+  return possible;
+}
+
+/// The dispatch whose handle or rows the operation works with.
+const RankProgram::Dispatched* RankProgram::needed_by(const PlannedOperation& operation) const {
+  const auto index = static_cast<std::size_t>(operation.index);
+  const int needed =
+      operation.is_dispatch ? plan_.dispatches[index].follows : plan_.combines[index].dispatch;
+  return needed < 0 ? nullptr : &dispatched_[static_cast<std::size_t>(needed)];
+}
+
+bool RankProgram::can_issue_next() const {
+  if (next_ == plan_.operations.size() || !world_.rank(rank_).can_issue()) {
+    return false;
+  }
+  const PlannedOperation& next = plan_.operations[next_];
+  const Dispatched* needed = needed_by(next);
+  if (needed == nullptr || next.is_dispatch) {
+    return needed == nullptr || needed->finished;
+  }
+  const CombinePlan& combine = plan_.combines[static_cast<std::size_t>(next.index)];
+  const bool over_landed =
+      combine.expert_rows[static_cast<std::size_t>(rank_)] == ExpertRows::kOverLandedRows;
+  return needed->finished && !(over_landed && needed->rows_in_use);
+}
+
+/// What needs a dispatch that failed is left out, on every rank.
+void RankProgram::issue_next() {
+  const PlannedOperation& operation = plan_.operations[next_++];
+  const Dispatched* needed = needed_by(operation);
+  const bool left_out = needed != nullptr && needed->failed;
+  const auto index = static_cast<std::size_t>(operation.index);
+  if (operation.is_dispatch && left_out) {
+    dispatched_[index].finished = true;
+    dispatched_[index].failed = true;
+  } else if (operation.is_dispatch) {
+    issue_dispatch(index);
+  } else if (!left_out) {
+    issue_combine(index);
+  }
+}
+
+void RankProgram::issue_dispatch(std::size_t index) {
+  const DispatchPlan& plan = plan_.dispatches[index];
+  const DispatchPlan::Source& source = plan.sources[static_cast<std::size_t>(rank_)];
+  Dispatched& dispatched = dispatched_[index];
+  const std::int64_t words = plan.scale_words();
+  DispatchRequest request;
+  request.x = {source.x.data(), plan.dtype, {source.num_tokens, plan.hidden}};
+  request.quantize = plan.quantize;
+  if (plan.carries_scales) {
+    request.scales = {source.scales.data(), DType::kFp32, {source.num_tokens, words}};
+  }
+  if (source.caller_output) {
+    const std::int64_t spare = plan.refused_by == rank_ ? -1 : 1;
+    const std::int64_t rows = naive_.landing(static_cast<int>(index), rank_).num_rows + spare;
+    const auto bytes = static_cast<std::size_t>(rows) * plan.landed_row_bytes();
+    dispatched.rows = std::make_unique<GuardedBuffer>(bytes);
+    request.out_x = {dispatched.rows->data(), plan.landed_dtype(), {rows, plan.hidden}};
+    if (words != 0) {
+      const bool packed = plan.quantize == Quantize::kFp8ScalesUe8m0;
+      dispatched.scales =
+          std::make_unique<GuardedBuffer>(static_cast<std::size_t>(rows * words) * 4);
+      request.out_scales = {
+          dispatched.scales->data(), packed ? DType::kUe8m0x4 : DType::kFp32, {rows, words}};
+    }
+  }
+  if (plan.follows >= 0) {
+    const auto& followed = dispatched_[static_cast<std::size_t>(plan.follows)];
+    dispatched.operation = world_.rank(rank_).issue(request, followed.operation->handle);
+    return;
+  }
+  std::vector<std::int32_t> narrow(source.topk_idx.begin(), source.topk_idx.end());
+  const bool wide = plan.index_dtype == DType::kInt64;
+  request.topk_idx = {wide ? static_cast<const void*>(source.topk_idx.data()) : narrow.data(),
+                      plan.index_dtype,
+                      {source.num_tokens, plan.topk}};
+  if (plan.weighted) {
+    request.topk_weights = {
+        source.topk_weights.data(), DType::kFp32, {source.num_tokens, plan.topk}};
+  }
+  request.num_experts = plan.num_experts;
+  request.layout = plan.layout;
+  request.expert_alignment = plan.expert_alignment;
+  request.zero_padding = plan.zero_padding;
+  request.max_tokens = plan.max_tokens;
+  dispatched.operation = world_.rank(rank_).issue(request);
+}
+
+/// Puts the expert outputs where the plan wants them.
+ConstTensorView RankProgram::place_expert_rows(std::size_t index) {
+  const CombinePlan& plan = plan_.combines[index];
+  Dispatched& dispatched = dispatched_[static_cast<std::size_t>(plan.dispatch)];
+  const CombineData& data = naive_.data(static_cast<int>(index), rank_);
+  const std::int64_t num_rows = dispatched.operation->handle->num_rows;
+  const std::size_t bytes = data.rows.size();
+  const std::byte* rows = data.rows.data();
+  WorldRank& rank = world_.rank(rank_);
+  switch (plan.expert_rows[static_cast<std::size_t>(rank_)]) {
+    case ExpertRows::kOverLandedRows:
+      dispatched.rows_in_use = true;
+      rows = copy_rows(data.rows, rank.write(dispatched.operation->region, bytes));
+      break;
+    case ExpertRows::kInHeap:
+      combined_[index].expert_region = rank.allocate(bytes);
+      rows = copy_rows(data.rows, rank.write(combined_[index].expert_region, bytes));
+      break;
+    case ExpertRows::kPrivate:
+      break;
+  }
+  const int hidden = plan_.dispatches[static_cast<std::size_t>(plan.dispatch)].hidden;
+  return {rows, plan.dtype, {num_rows, hidden}};
+}
+
+void RankProgram::issue_combine(std::size_t index) {
+  const CombinePlan& plan = plan_.combines[index];
+  const DispatchPlan& dispatch = plan_.dispatches[static_cast<std::size_t>(plan.dispatch)];
+  const Dispatched& dispatched = dispatched_[static_cast<std::size_t>(plan.dispatch)];
+  const CombineData& data = naive_.data(static_cast<int>(index), rank_);
+  Combined& combined = combined_[index];
+  const std::int64_t num_rows = dispatched.operation->handle->num_rows;
+  const std::int64_t num_tokens = dispatch.sources[static_cast<std::size_t>(rank_)].num_tokens;
+  CombineRequest request;
+  request.x = place_expert_rows(index);
+  if (plan.weighs_rows) {
+    request.row_weights = {data.row_weights.data(), DType::kFp32, {num_rows}};
+  }
+  if (plan.weighs_entries) {
+    request.topk_weights = {data.topk_weights.data(), DType::kFp32, {num_tokens, dispatch.topk}};
+  }
+  if (plan.sums_topk_weights) {
+    const int entries = dispatch.layout == Layout::kRankMajor ? dispatch.topk : 1;
+    request.row_topk_weights = {data.row_topk_weights.data(), DType::kFp32, {num_rows, entries}};
+  }
+  for (int i = 0; i < plan.num_biases; ++i) {
+    request.bias[static_cast<std::size_t>(i)] = {
+        data.biases[i].data(), plan.dtype, {num_tokens, dispatch.hidden}};
+  }
+  if (plan.caller_output[static_cast<std::size_t>(rank_)]) {
+    const auto elems = static_cast<std::size_t>(num_tokens * dispatch.hidden);
+    combined.out = std::make_unique<GuardedBuffer>(elems * dtype_bytes(plan.dtype));
+    request.out = {combined.out->data(), plan.dtype, {num_tokens, dispatch.hidden}};
+  }
+  combined.operation = world_.rank(rank_).issue(request, dispatched.operation->handle);
+}
+
+void RankProgram::finish_dispatch(std::size_t index) {
+  Dispatched& dispatched = dispatched_[index];
+  dispatched.finished = true;
+  dispatched.failed = !world_.rank(rank_).finish(*dispatched.operation);
+  outcomes_.note_dispatch(index, *dispatched.operation, !dispatched.failed);
+  if (dispatched.failed) {
+    return;
+  }
+  check_dispatch(world_,
+                 plan_.dispatches[index],
+                 naive_,
+                 static_cast<int>(index),
+                 *dispatched.operation,
+                 {dispatched.rows.get(), dispatched.scales.get()});
+}
+
+void RankProgram::finish_combine(std::size_t index) {
+  const CombinePlan& plan = plan_.combines[index];
+  Combined& combined = combined_[index];
+  Dispatched& dispatched = dispatched_[static_cast<std::size_t>(plan.dispatch)];
+  combined.finished = true;
+  if (!world_.rank(rank_).finish(*combined.operation)) {
+    throw ModelViolation("a combine failed: " + world_.describe_failure(*combined.operation));
+  }
+  --dispatched.combines_left;
+  if (plan.expert_rows[static_cast<std::size_t>(rank_)] == ExpertRows::kOverLandedRows) {
+    dispatched.rows_in_use = false;
+  }
+  check_combine(
+      world_, plan, naive_, static_cast<int>(index), *combined.operation, {combined.out.get()});
+}
+
+void RankProgram::release_combine(Combined& combined) {
+  WorldRank& rank = world_.rank(rank_);
+  if (combined.expert_region != protocol::kNoRegion) {
+    rank.release(combined.expert_region);
+  }
+  if (combined.operation->out_region != protocol::kNoRegion) {
+    rank.release(combined.operation->out_region);
+  }
+  combined.released = true;
+}
+
+}  // namespace switchyard::test

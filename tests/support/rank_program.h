@@ -1,0 +1,95 @@
+// The caller of one rank in a run of an ExchangePlan: issues, finishes, checks and releases.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <random>
+#include <vector>
+
+#include "tests/support/exchange_plan.h"
+#include "tests/support/guarded_buffer.h"
+#include "tests/support/naive_exchange.h"
+#include "tests/support/protocol_world.h"
+
+namespace switchyard::test {
+
+/// How operations ended. Every rank must see the same end.
+class Outcomes {
+ public:
+  explicit Outcomes(const ExchangePlan& plan)
+      : plan_(plan), dispatch_succeeded_(plan.dispatches.size()) {}
+
+  /// A rank finished a dispatch. Throws ModelViolation when it may not have ended so.
+  void note_dispatch(std::size_t index, const runtime::DispatchOperation& operation, bool success);
+
+ private:
+  const ExchangePlan& plan_;
+  std::vector<std::optional<bool>> dispatch_succeeded_;
+};
+
+/// The caller of one rank.
+class RankProgram {
+ public:
+  RankProgram(const ExchangePlan& plan,
+              NaiveExchange& naive,
+              Outcomes& outcomes,
+              ProtocolWorld& world,
+              int rank);
+
+  /// Does one thing that can be done now, picked by chance; false when there is none.
+  bool step(std::mt19937_64& random);
+  /// Everything was issued, finished, checked and released.
+  [[nodiscard]] bool done() const;
+
+ private:
+  struct Dispatched {
+    std::shared_ptr<runtime::DispatchOperation> operation;
+    std::unique_ptr<GuardedBuffer> rows;
+    std::unique_ptr<GuardedBuffer> scales;
+    int combines_left = 0;
+    bool finished = false;
+    bool failed = false;
+    bool rows_in_use = false;  ///< a combine reads what lies in the region
+  };
+  struct Combined {
+    std::shared_ptr<runtime::CombineOperation> operation;
+    std::unique_ptr<GuardedBuffer> out;
+    std::uint64_t expert_region = protocol::kNoRegion;
+    bool finished = false;
+    bool released = false;
+  };
+  enum class Action : std::uint8_t {
+    kIssue,
+    kFinishDispatch,
+    kFinishCombine,
+    kReleaseDispatch,
+    kReleaseCombine
+  };
+  struct Choice {
+    Action action;
+    std::size_t index;
+  };
+
+  [[nodiscard]] std::vector<Choice> choices() const;
+  [[nodiscard]] const Dispatched* needed_by(const PlannedOperation& operation) const;
+  [[nodiscard]] bool can_issue_next() const;
+  void issue_next();
+  void issue_dispatch(std::size_t index);
+  void issue_combine(std::size_t index);
+  ConstTensorView place_expert_rows(std::size_t index);
+  void finish_dispatch(std::size_t index);
+  void finish_combine(std::size_t index);
+  void release_combine(Combined& combined);
+
+  const ExchangePlan& plan_;
+  NaiveExchange& naive_;
+  Outcomes& outcomes_;
+  ProtocolWorld& world_;
+  int rank_;
+  std::size_t next_ = 0;
+  std::vector<Dispatched> dispatched_;
+  std::vector<Combined> combined_;
+};
+
+}  // namespace switchyard::test
