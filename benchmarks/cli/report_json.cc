@@ -38,6 +38,7 @@ ordered_json config_json(const BenchOptions& options) {
       {"max_tokens", workload.max_tokens},
       {"expert_copies", options.expert_copies == ExpertCopies::kBySender ? "sender" : "receiver"},
       {"seed", workload.seed},
+      {"bind_cores", options.bind_cores},
       {"workers", options.num_workers},
       {"channels", options.num_channels},
       {"heap_bytes", options.heap_bytes},
