@@ -102,7 +102,7 @@ struct CombineArgs {
   Contributions contributions;
   CombineRouting routing;
   CombineOutput output;
-  std::int32_t chunk_tokens = 16;
+  std::int32_t chunk_tokens = 64;
 
   SY_HOST_DEVICE bool copies_in() const { return experts.copy_in.region_bytes() != 0; }
 };

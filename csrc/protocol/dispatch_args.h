@@ -115,7 +115,7 @@ struct DispatchArgs {
   DispatchOutput output;
   PaddedArgs padded;
   MetadataStaging staging;
-  std::int32_t chunk_tokens = 16;
+  std::int32_t chunk_tokens = 64;
 
   /// Rows of a padded region.
   SY_HOST_DEVICE std::int64_t padded_rows() const {
