@@ -196,6 +196,23 @@ TEST_F(CountExchangeFailures, RefusesAnswersThatLeadOutsideTheLandingOrTheHeap) 
   expect_answer_refused([&](const HandMadePeer& from) { from.answer(inside, 1, {0}); });
 }
 
+TEST_F(CountExchangeFailures, GivesNoLeaveToWriteWhenItRefusesAPaddedDispatch) {
+  std::vector<std::byte> out(23 * kRowBytes);
+  const auto operation = dispatch(experts_, Layout::kPadded, [&](DispatchRequest& request) {
+    request.out_x = {out.data(), DType::kBf16, {23, kHidden}};
+  });
+  const std::size_t regions = world_.heaps().num_regions(kMe);
+  expect_blocked(exchange(*operation), WaitKind::kPermit, 0);
+  for (int to = 0; to < kNumRanks; ++to) {
+    const protocol::Word* hello = operation->args.op.hello_at(to);
+    expect_sent(
+        hello + protocol::kStatusWord, *operation, static_cast<int>(Status::kOutputTooSmall));
+    expect_sent(hello + protocol::kNeededWord, *operation, 24);
+    expect_not_sent(operation->args.op.permit_at(to), *operation);
+  }
+  EXPECT_EQ(world_.heaps().num_regions(kMe), regions);
+}
+
 TEST_F(CountExchangeFailures, LeavesThePermitsWhenAPeerRefusesAPaddedDispatch) {
   const auto operation = dispatch(experts_, Layout::kPadded);
   expect_blocked(exchange(*operation), WaitKind::kPermit, 0);

@@ -54,6 +54,14 @@ TEST(Interleaving, EveryRankFailsAlikeAndGoesOnWhenOneRefuses) {
   expect_seeds_pass(500, {.max_in_flight = 1, .refusals = true});
 }
 
+TEST(Interleaving, NobodyWritesToPlacesThatWereWithdrawnAndGivenAway) {
+  for_each_seed(2000, [&](std::uint64_t seed) {
+    const ExchangePlan plan = make_withdrawal_plan(seed);
+    const auto failure = run_plan(plan, world_options(plan, seed));
+    EXPECT_FALSE(failure) << "--seed=" << seed << ": " << *failure;
+  });
+}
+
 TEST(Interleaving, GoesOnWhenTagsWrap) {
   for_each_seed(300, [&](std::uint64_t seed) {
     const ExchangePlan plan = make_plan(seed, {.max_in_flight = 3, .refusals = true});

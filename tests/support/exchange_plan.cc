@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 
 #include "tests/support/naive_exchange.h"
 #include "tests/support/reference_math.h"
@@ -118,8 +119,8 @@ DispatchPlan draw_follower(const ExchangePlan& all, int follows, std::mt19937_64
 }
 
 /// The same routing once more, counted anew: what a steady decode does, taking permits given ahead.
-DispatchPlan draw_repetition(const ExchangePlan& all, std::mt19937_64& random) {
-  DispatchPlan plan = all.dispatches.front();
+DispatchPlan draw_repetition(const DispatchPlan& repeated, std::mt19937_64& random) {
+  DispatchPlan plan = repeated;
   plan.refused_by = -1;
   for (DispatchPlan::Source& source : plan.sources) {
     draw_rows(source, plan, random);
@@ -140,8 +141,8 @@ void draw_refusal(DispatchPlan& plan, Dice& dice) {
 DispatchPlan draw_next_dispatch(const ExchangePlan& all, bool steady, std::mt19937_64& random) {
   Dice dice(random);
   const auto num_dispatches = static_cast<int>(all.dispatches.size());
-  if (num_dispatches > 0 && steady) {
-    return draw_repetition(all, random);
+  if (num_dispatches > 0 && steady && !dice.one_in(4)) {
+    return draw_repetition(all.dispatches.front(), random);
   }
   if (num_dispatches > 0 && dice.one_in(4)) {
     return draw_follower(all, dice.between(0, num_dispatches - 1), random);
@@ -266,6 +267,32 @@ ExchangePlan make_plan(std::uint64_t seed, const PlanLimits& limits) {
       plan.operations.push_back({false, static_cast<int>(plan.combines.size())});
       plan.combines.push_back(draw_combine(plan, dice.between(0, num_dispatches - 1), random));
     }
+  }
+  return plan;
+}
+
+ExchangePlan make_withdrawal_plan(std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  Dice dice(random);
+  ExchangePlan plan;
+  plan.num_ranks = dice.between(2, 3);
+  plan.num_channels = dice.between(1, 2);
+  plan.max_in_flight = 2;
+  const auto draw = [&](bool padded) {
+    DispatchPlan drawn = draw_dispatch(plan, random);
+    while ((drawn.layout == Layout::kPadded) != padded || land(drawn, 0).rows.empty()) {
+      drawn = draw_dispatch(plan, random);
+    }
+    return drawn;
+  };
+  const DispatchPlan steady = draw(true);
+  const DispatchPlan between = draw(false);
+  for (const char step : std::string_view("ppxpcpxpccpxpcc")) {
+    plan.operations.push_back({true, static_cast<int>(plan.dispatches.size())});
+    plan.dispatches.push_back(draw_repetition(step == 'p' ? steady : between, random));
+    DispatchPlan& drawn = plan.dispatches.back();
+    drawn.refused_by = step == 'x' ? 0 : -1;
+    drawn.sources.front().caller_output = drawn.sources.front().caller_output || step == 'x';
   }
   return plan;
 }

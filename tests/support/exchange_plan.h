@@ -109,6 +109,10 @@ struct PlanLimits {
 
 ExchangePlan make_plan(std::uint64_t seed, const PlanLimits& limits = {});
 
+/// Padded dispatches of one shape, between them compact ones of which some are refused: places
+/// given ahead are withdrawn again and again, while slow ranks still believe in them.
+ExchangePlan make_withdrawal_plan(std::uint64_t seed);
+
 /// Numbers of many magnitudes, so that another order of summation gives other sums.
 std::vector<std::byte> random_rows(std::mt19937_64& random, DType dtype, std::size_t num_elems);
 std::vector<float> random_floats(std::mt19937_64& random, std::size_t count);

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -100,6 +101,22 @@ TEST(ControlBlock, ProgressWordsFollowEachOtherWhenThereAreSeveralChannels) {
   const ControlLayout layout{4, 8, 5, 16};
   for (int channel = 1; channel < 5; ++channel) {
     EXPECT_EQ(layout.progress(3, 2, channel), layout.progress(3, 2, channel - 1) + sizeof(Word));
+  }
+}
+
+TEST(EpochTag, LeadsFromSlotToSlotAndIsNeverZeroWhenItWraps) {
+  for (std::uint32_t slots = 1; slots <= 32; ++slots) {
+    const std::uint64_t wraps_near = std::uint64_t{1} << 32U;
+    for (const std::uint64_t from :
+         {std::uint64_t{1}, wraps_near - 3 * slots, 5 * wraps_near - 12 * slots}) {
+      std::set<std::uint32_t> tags;
+      for (std::uint64_t epoch = from; epoch < from + 16 * slots; ++epoch) {
+        const std::uint32_t tag = epoch_tag(epoch, slots);
+        ASSERT_NE(tag, 0U) << "what memory holds that was never written";
+        ASSERT_TRUE(tags.insert(tag).second) << "epoch " << epoch << " of " << slots << " slots";
+        ASSERT_EQ(epoch_tag(epoch + 1, slots) % slots, (tag + 1) % slots) << "epoch " << epoch;
+      }
+    }
   }
 }
 
