@@ -43,6 +43,4 @@ else()
 endif()
 switchyard_require_packages(SWITCHYARD_BUILD_TESTS "Tests" GTest Python3)
 
-if(SWITCHYARD_CUDA)
-  include(SwitchyardCuda)
-endif()
+include(SwitchyardCuda)

@@ -3,8 +3,11 @@ option(SWITCHYARD_BUILD_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
 option(SWITCHYARD_BUILD_CLI "Build the switchyard command and its benchmarks" ${PROJECT_IS_TOP_LEVEL})
 option(SWITCHYARD_BUILD_EXAMPLES "Build the examples" ${PROJECT_IS_TOP_LEVEL})
 option(SWITCHYARD_WERROR "Treat warnings as errors" ${PROJECT_IS_TOP_LEVEL})
-option(SWITCHYARD_CUDA "Compile the device code (needs nvcc, no GPU)" OFF)
 option(BUILD_SHARED_LIBS "Build a shared library" OFF)
+set(SWITCHYARD_CUDA
+    AUTO
+    CACHE STRING "Compile the device code (needs nvcc, no GPU): ON, OFF, or AUTO, where there is an nvcc and no sanitizer")
+set_property(CACHE SWITCHYARD_CUDA PROPERTY STRINGS AUTO ON OFF)
 set(SWITCHYARD_SANITIZE
     ""
     CACHE STRING "Sanitizers for everything, as -fsanitize takes them: address,undefined or thread")
