@@ -5,10 +5,10 @@
 
 namespace switchyard::bench {
 
-std::size_t TokenNote::bytes(int topk) {
+std::size_t TokenNote::bytes(int num_entries) {
   constexpr std::size_t kAlignment = 16;
   const std::size_t used =
-      kHeaderBytes + static_cast<std::size_t>(topk) * (sizeof(std::int64_t) + sizeof(float));
+      kHeaderBytes + static_cast<std::size_t>(num_entries) * (sizeof(std::int64_t) + sizeof(float));
   return (used + kAlignment - 1) / kAlignment * kAlignment;
 }
 
@@ -29,7 +29,7 @@ void LandedTokens::clear() {
 void LandedTokens::add(const Workload& workload, int rank, const TokenNote& note) {
   const std::size_t first = first_.back();
   const std::int64_t first_expert = std::int64_t{rank} * workload.experts_per_rank();
-  for (int k = 0; k < workload.topk; ++k) {
+  for (int k = 0; k < note.num_entries(); ++k) {
     const std::int64_t local = note.expert(k) - first_expert;
     if (local < 0 || local >= workload.experts_per_rank()) {
       continue;

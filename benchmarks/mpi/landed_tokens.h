@@ -1,4 +1,5 @@
-// What a rank knows of each token it received, and where the token's rows lie in the output.
+// What a rank knows of each row it received (a token's, for one or for several of its experts), and
+// where the rows it becomes lie in the output.
 #pragma once
 
 #include <cstddef>
@@ -10,29 +11,32 @@
 
 namespace switchyard::bench {
 
-/// What travels beside a row: token | top-k indices [topk] int64 | weights [topk] fp32, a multiple
-/// of 16 bytes.
+/// What travels beside a row: token | experts [entries] int64 | weights [entries] fp32, a multiple
+/// of 16 bytes. Entries are the token's top-k, or the one expert for which the row is.
 class TokenNote {
  public:
-  static std::size_t bytes(int topk);
+  static std::size_t bytes(int num_entries);
   static void write(std::byte* note,
                     int token,
                     std::span<const std::int64_t> experts,
                     std::span<const float> weights);
 
-  TokenNote(const std::byte* note, int topk) : note_(note), topk_(topk) {}
+  TokenNote(const std::byte* note, int num_entries) : note_(note), num_entries_(num_entries) {}
+  [[nodiscard]] int num_entries() const { return num_entries_; }
   [[nodiscard]] int token() const { return *reinterpret_cast<const std::int32_t*>(note_); }
   [[nodiscard]] std::int64_t expert(int k) const {
     return reinterpret_cast<const std::int64_t*>(note_ + kHeaderBytes)[k];
   }
   [[nodiscard]] float weight(int k) const {
-    return reinterpret_cast<const float*>(note_ + kHeaderBytes + topk_ * sizeof(std::int64_t))[k];
+    const std::size_t weights_at =
+        kHeaderBytes + static_cast<std::size_t>(num_entries_) * sizeof(std::int64_t);
+    return reinterpret_cast<const float*>(note_ + weights_at)[k];
   }
 
  private:
   static constexpr std::size_t kHeaderBytes = 8;
   const std::byte* note_;
-  std::size_t topk_;
+  int num_entries_;
 };
 
 /// One output row that a received token fills.

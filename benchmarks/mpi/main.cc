@@ -34,6 +34,7 @@ constexpr int kExitBadArguments = 2;
 
 struct Options {
   Workload workload;
+  Plan plan = Plan::kPlain;
   int iterations = 20;
   bool bind = true;
   int warmup = 3;
@@ -59,6 +60,12 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--iterations", options.iterations, "timed ones")->check(CLI::PositiveNumber);
   app.add_option("--warmup", options.warmup, "iterations before those")
       ->check(CLI::NonNegativeNumber);
+  named(
+      "--plan",
+      options.plan,
+      parse_plan,
+      "plain (every row packed, sent and returned) or dedup (once to each rank, what stays is not "
+      "packed, sums return)");
   named("--dtype", workload.dtype, parse_dtype, "bf16, fp16, fp32 or fp8");
   named("--layout", workload.layout, parse_layout, "rank-major, expert-major or padded");
   named("--quantize", workload.quantize, parse_quantize, "none, fp8-fp32 or fp8-ue8m0");
@@ -79,7 +86,7 @@ void choose_mpi_settings() {
   ::setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
 }
 
-// One rank's rival, its data and its times.
+// One rank of the rival, its data and its times.
 class Rival {
  public:
   Rival(const Communicator& communicator, const Options& options)
@@ -93,7 +100,7 @@ class Rival {
         inputs_(options.workload,
                 communicator.rank(),
                 (*all_routing_)[static_cast<std::size_t>(communicator.rank())]),
-        dispatch_(communicator, options.workload, inputs_),
+        dispatch_(communicator, options.workload, inputs_, options.plan),
         combine_(communicator, options.workload, dispatch_, inputs_.routing().num_tokens) {
     if (options.workload.landed_dtype() != options.workload.combine_dtype()) {
       expert_rows_.reserve(reference_->rows().size() * options.workload.combine_row_bytes());
@@ -112,7 +119,8 @@ class Rival {
 
   /// On rank 0.
   [[nodiscard]] nlohmann::json result(bool verified) const {
-    return {{"dispatch_us", communicator_.largest(dispatch_us_)},
+    return {{"plan", plan_name(options_.plan)},
+            {"dispatch_us", communicator_.largest(dispatch_us_)},
             {"combine_us", communicator_.largest(combine_us_)},
             {"verified", verified},
             {"mpi", Communicator::library_version()}};

@@ -1,6 +1,7 @@
 #include "benchmarks/mpi/mpi_combine.h"
 
 #include "benchmarks/mpi/reduce_queue.h"
+#include "csrc/targets/host/row_ops.h"
 
 namespace switchyard::bench {
 
@@ -30,16 +31,34 @@ void MpiCombine::run(const std::byte* outputs) {
   if (rank_major()) {
     communicator_.exchange_rows(outputs, dispatch_.received(), arrived_.data(), sent, row_type_);
   } else {
-    sum_per_token(outputs);
+    leaving_.reserve(to_size(dispatch_.num_received()) * row_bytes_);
+    if (dispatch_.plan().per_expert()) {
+      gather_rows(outputs);
+    } else {
+      sum_per_token(outputs);
+    }
     communicator_.exchange_rows(
-        partial_sums_.data(), dispatch_.received(), arrived_.data(), sent, row_type_);
+        leaving_.data(), dispatch_.received(), arrived_.data(), sent, row_type_);
   }
   sum_arrived(outputs);
 }
 
+// Every received row has one expert.
+void MpiCombine::gather_rows(const std::byte* outputs) {
+  for (std::size_t slot = 0; slot < to_size(dispatch_.num_received()); ++slot) {
+    const LandedExpert& expert = dispatch_.landed().experts(slot).front();
+    std::byte* dst = leaving_.data() + slot * row_bytes_;
+    host::copy_row(&dst,
+                   1,
+                   outputs + to_size(expert.row) * row_bytes_,
+                   row_bytes_,
+                   protocol::CopyHint::kStream);
+  }
+  host::stream_fence();  // the rows are read by other processes
+}
+
 // The received tokens of other ranks; this rank's own are summed where their sum ends.
 void MpiCombine::sum_per_token(const std::byte* outputs) {
-  partial_sums_.reserve(to_size(dispatch_.num_received()) * row_bytes_);
   ReduceQueue sums(sum_form());
   const RowCounts& received = dispatch_.received();
   for (std::size_t source = 0; source < received.counts.size(); ++source) {
@@ -50,7 +69,7 @@ void MpiCombine::sum_per_token(const std::byte* outputs) {
         terms.push_back({outputs + to_size(expert.row) * row_bytes_, expert.weight, false});
       }
       terms.back().closes_group = true;
-      sums.push(partial_sums_.data() + token * row_bytes_);
+      sums.push(leaving_.data() + token * row_bytes_);
     }
   }
   sums.finish();
@@ -60,13 +79,17 @@ void MpiCombine::sum_arrived(const std::byte* outputs) {
   ReduceQueue sums(sum_form());
   for (int token = 0; token < num_tokens_; ++token) {
     std::vector<protocol::Term>& terms = sums.terms();
-    for (const Destination& destination : dispatch_.plan().destinations(token)) {
-      if (destination.rank == communicator_.rank()) {
-        add_own_rows(outputs, destination.ordinal, terms);
+    const auto destinations = dispatch_.plan().destinations(token);
+    for (std::size_t i = 0; i < destinations.size(); ++i) {
+      const Destination& from = destinations[i];
+      if (dispatch_.stays(from.rank)) {
+        add_own_rows(outputs, from.ordinal, terms);
         continue;
       }
-      const int slot = dispatch_.sent().first_rows[to_size(destination.rank)] + destination.ordinal;
-      terms.push_back({arrived_.data() + to_size(slot) * row_bytes_, 1.0F, true});
+      const int slot = dispatch_.sent().first_rows[to_size(from.rank)] + from.ordinal;
+      const bool last_of_rank =
+          i + 1 == destinations.size() || destinations[i + 1].rank != from.rank;
+      terms.push_back({arrived_.data() + to_size(slot) * row_bytes_, from.weight, last_of_rank});
     }
     sums.push(out_.data() + to_size(token) * row_bytes_);
   }

@@ -1,7 +1,8 @@
-// Combine as one would write it over MPI: rows of a token's experts on one rank are summed there,
-// the sums go back with MPI_Alltoallv, and the token's rank adds them up. Rank-major rows are sent
-// from where they lie; rows that stay here are never sent. The sums are those of the library's row
-// operations, in the contract's order.
+// Combine as one would write it over MPI. With Plan::kPlain every expert's row is packed in its
+// source's order, goes back with MPI_Alltoallv, and the token's rank weights and adds them up. With
+// Plan::kDedup rows of a token's experts on one rank are summed there before they travel, and rows
+// that stay here are never sent. Rank-major rows are sent from where they lie by both. The sums are
+// those of the library's row operations, in the contract's order.
 #pragma once
 
 #include <vector>
@@ -31,6 +32,7 @@ class MpiCombine {
 
  private:
   [[nodiscard]] bool rank_major() const { return workload_.layout == Layout::kRankMajor; }
+  void gather_rows(const std::byte* outputs);
   void sum_per_token(const std::byte* outputs);
   void sum_arrived(const std::byte* outputs);
   void add_own_rows(const std::byte* outputs,
@@ -44,8 +46,8 @@ class MpiCombine {
   int num_tokens_;
   std::size_t row_bytes_;
   RowType row_type_;
-  AlignedBuffer partial_sums_;  // one row for each received token, but for rank-major
-  AlignedBuffer arrived_;       // one row for each row that was sent
+  AlignedBuffer leaving_;  // one row for each received row, but for rank-major
+  AlignedBuffer arrived_;  // one row for each row that was sent
   AlignedBuffer out_;
 };
 

@@ -40,14 +40,17 @@ std::size_t round_up_16(std::size_t bytes) {
 
 MpiDispatch::MpiDispatch(const Communicator& communicator,
                          const Workload& workload,
-                         const RankInputs& inputs)
+                         const RankInputs& inputs,
+                         Plan plan)
     : communicator_(communicator),
       workload_(workload),
       inputs_(inputs),
+      plan_(plan, workload.layout),
       payload_bytes_(workload.landed_row_bytes()),
       scale_bytes_(workload.landed_scale_bytes()),
       note_at_(round_up_16(scale_bytes_)),
-      side_bytes_(note_at_ + TokenNote::bytes(workload.topk)),
+      num_note_entries_(plan_.per_expert() ? 1 : workload.topk),
+      side_bytes_(note_at_ + TokenNote::bytes(num_note_entries_)),
       entries_(workload.layout == Layout::kRankMajor ? to_size(workload.topk) : 1),
       payload_type_(payload_bytes_),
       side_type_(side_bytes_),
@@ -60,6 +63,7 @@ MpiDispatch::MpiDispatch(const Communicator& communicator,
 void MpiDispatch::run() {
   plan_.make(workload_, inputs_.routing());
   exchange_counts();
+  reserve_exchange();
   pack();
   exchange();
   place_rows();
@@ -77,30 +81,33 @@ std::byte* MpiDispatch::packed_side(int slot) const {
                       : packed_payload(slot) + payload_bytes_;
 }
 
-std::byte* MpiDispatch::received_payload(int token) const {
-  return rank_major() ? x_.data() + to_size(token) * payload_bytes_
-                      : recv_packets_.data() + to_size(token) * packet_type_.bytes();
+std::byte* MpiDispatch::received_payload(int slot) const {
+  return rank_major() ? x_.data() + to_size(slot) * payload_bytes_
+                      : recv_packets_.data() + to_size(slot) * packet_type_.bytes();
 }
 
-std::byte* MpiDispatch::received_side(int token) const {
-  return rank_major() ? recv_packets_.data() + to_size(token) * side_bytes_
-                      : received_payload(token) + payload_bytes_;
+std::byte* MpiDispatch::received_side(int slot) const {
+  return rank_major() ? recv_packets_.data() + to_size(slot) * side_bytes_
+                      : received_payload(slot) + payload_bytes_;
 }
 
 void MpiDispatch::exchange_counts() {
-  const auto self = to_size(communicator_.rank());
-  tokens_from_.resize(plan_.counts().size());
-  communicator_.exchange_counts(plan_.counts(), tokens_from_);
+  rows_from_.resize(plan_.counts().size());
+  communicator_.exchange_counts(plan_.counts(), rows_from_);
   sent_.counts.assign(plan_.counts().begin(), plan_.counts().end());
-  sent_.counts[self] = 0;
-  received_.counts = tokens_from_;
-  received_.counts[self] = 0;
+  received_.counts = rows_from_;
+  if (const int self = communicator_.rank(); stays(self)) {
+    sent_.counts[to_size(self)] = 0;
+    received_.counts[to_size(self)] = 0;
+  }
   sent_.first_rows.resize(sent_.counts.size());
   received_.first_rows.resize(sent_.counts.size());
   std::exclusive_scan(sent_.counts.begin(), sent_.counts.end(), sent_.first_rows.begin(), 0);
-  std::exclusive_scan(tokens_from_.begin(), tokens_from_.end(), received_.first_rows.begin(), 0);
-  num_received_ = received_.first_rows.back() + tokens_from_.back();
+  std::exclusive_scan(rows_from_.begin(), rows_from_.end(), received_.first_rows.begin(), 0);
+  num_received_ = received_.first_rows.back() + rows_from_.back();
+}
 
+void MpiDispatch::reserve_exchange() {
   const int num_sent = sent_.first_rows.back() + sent_.counts.back();
   if (rank_major()) {
     send_payloads_.reserve(to_size(num_sent) * payload_bytes_);
@@ -122,8 +129,6 @@ void MpiDispatch::pack() {
 }
 
 void MpiDispatch::pack_token(int token, std::vector<std::byte*>& payloads) {
-  const RankRouting& routing = inputs_.routing();
-  const auto topk = to_size(routing.topk);
   const std::byte* row =
       static_cast<const std::byte*>(inputs_.x().data) + to_size(token) * workload_.row_bytes();
   const std::byte* scales = carried_scales_ + to_size(token) * scale_bytes_;
@@ -140,17 +145,12 @@ void MpiDispatch::pack_token(int token, std::vector<std::byte*>& payloads) {
   payloads.clear();
   for (const Destination& destination : destinations) {
     const auto rank = to_size(destination.rank);
-    const bool stays = destination.rank == communicator_.rank();
-    const int slot = (stays ? received_ : sent_).first_rows[rank] + destination.ordinal;
-    std::byte* side = stays ? received_side(slot) : packed_side(slot);
-    std::memcpy(side, scales, scale_bytes_);
-    TokenNote::write(side + note_at_,
-                     token,
-                     std::span(routing.topk_idx).subspan(to_size(token) * topk, topk),
-                     std::span(routing.topk_weights).subspan(to_size(token) * topk, topk));
-    // Outside rank-major, a plain row that stays is copied from x to its places when those are
-    // known.
-    if (!stays) {
+    const bool here = stays(destination.rank);
+    const int slot = (here ? received_ : sent_).first_rows[rank] + destination.ordinal;
+    pack_side(token, destination, scales, here ? received_side(slot) : packed_side(slot));
+    // Outside rank-major, an unquantised row that stays is copied from x to its places when those
+    // are known.
+    if (!here) {
       payloads.push_back(packed_payload(slot));
     } else if (rank_major() || quantized()) {
       payloads.push_back(received_payload(slot));
@@ -160,6 +160,23 @@ void MpiDispatch::pack_token(int token, std::vector<std::byte*>& payloads) {
     host::copy_row(
         payloads.data(), static_cast<int>(payloads.size()), row, payload_bytes_, kPackHint);
   }
+}
+
+void MpiDispatch::pack_side(int token,
+                            const Destination& destination,
+                            const std::byte* scales,
+                            std::byte* side) {
+  std::memcpy(side, scales, scale_bytes_);
+  if (plan_.per_expert()) {
+    TokenNote::write(side + note_at_, token, {&destination.expert, 1}, {&destination.weight, 1});
+    return;
+  }
+  const RankRouting& routing = inputs_.routing();
+  const auto topk = to_size(routing.topk);
+  TokenNote::write(side + note_at_,
+                   token,
+                   std::span(routing.topk_idx).subspan(to_size(token) * topk, topk),
+                   std::span(routing.topk_weights).subspan(to_size(token) * topk, topk));
 }
 
 void MpiDispatch::exchange() {
@@ -177,11 +194,10 @@ void MpiDispatch::place_rows() {
   landed_.clear();
   num_rows_ = num_received_;
   if (!rank_major()) {
-    for (int token = 0; token < num_received_; ++token) {
-      landed_.add(
-          workload_, communicator_.rank(), {received_side(token) + note_at_, workload_.topk});
+    for (int slot = 0; slot < num_received_; ++slot) {
+      landed_.add(workload_, communicator_.rank(), received_note(slot));
     }
-    num_rows_ = landed_.place(workload_, tokens_from_);
+    num_rows_ = landed_.place(workload_, rows_from_);
     x_.reserve(to_size(num_rows_) * payload_bytes_);
   }
   scales_.reserve(to_size(num_rows_) * scale_bytes_);
@@ -192,48 +208,52 @@ void MpiDispatch::place_rows() {
 }
 
 void MpiDispatch::unpack() {
-  int token = 0;
+  int slot = 0;
   for (int source = 0; source < workload_.num_ranks; ++source) {
-    for (const int end = token + tokens_from_[to_size(source)]; token < end; ++token) {
-      unpack_token(source, token);
+    for (const int end = slot + rows_from_[to_size(source)]; slot < end; ++slot) {
+      if (rank_major()) {
+        unpack_rank_major(source, slot);
+      } else {
+        unpack_row(source, slot);
+      }
     }
   }
 }
 
-void MpiDispatch::unpack_token(int source, int token_idx) {
-  const std::byte* side = received_side(token_idx);
-  const TokenNote note(side + note_at_, workload_.topk);
-  if (rank_major()) {
-    store_metadata(token_idx, source, side);
-    const std::int64_t first_expert =
-        std::int64_t{communicator_.rank()} * workload_.experts_per_rank();
-    for (int k = 0; k < workload_.topk; ++k) {
-      const std::int64_t local = note.expert(k) - first_expert;
-      const bool here = local >= 0 && local < workload_.experts_per_rank();
-      topk_idx_[to_size(token_idx) * entries_ + to_size(k)] = here ? local : -1;
-      topk_weights_[to_size(token_idx) * entries_ + to_size(k)] = here ? note.weight(k) : 0.0F;
-    }
-    return;
+// The payload was received where it belongs.
+void MpiDispatch::unpack_rank_major(int source, int slot) {
+  store_metadata(slot, source, slot);
+  const TokenNote note = received_note(slot);
+  const std::int64_t first_expert =
+      std::int64_t{communicator_.rank()} * workload_.experts_per_rank();
+  for (int k = 0; k < workload_.topk; ++k) {
+    const std::int64_t local = note.expert(k) - first_expert;
+    const bool here = local >= 0 && local < workload_.experts_per_rank();
+    topk_idx_[to_size(slot) * entries_ + to_size(k)] = here ? local : -1;
+    topk_weights_[to_size(slot) * entries_ + to_size(k)] = here ? note.weight(k) : 0.0F;
   }
+}
+
+void MpiDispatch::unpack_row(int source, int slot) {
   std::array<std::byte*, kMaxTopk> rows;
   int num_rows = 0;
-  for (const LandedExpert& expert : landed_.experts(to_size(token_idx))) {
+  for (const LandedExpert& expert : landed_.experts(to_size(slot))) {
     rows[to_size(num_rows++)] = x_.data() + to_size(expert.row) * payload_bytes_;
-    store_metadata(expert.row, source, side);
+    store_metadata(expert.row, source, slot);
     topk_idx_[to_size(expert.row)] = expert.local_expert;
     topk_weights_[to_size(expert.row)] = expert.weight;
   }
-  const bool from_x = source == communicator_.rank() && !quantized();
+  const bool from_x = stays(source) && !quantized();
   const std::byte* payload = from_x ? static_cast<const std::byte*>(inputs_.x().data) +
-                                          to_size(note.token()) * payload_bytes_
-                                    : received_payload(token_idx);
+                                          to_size(received_note(slot).token()) * payload_bytes_
+                                    : received_payload(slot);
   host::copy_row(rows.data(), num_rows, payload, payload_bytes_, kPackHint);
 }
 
-void MpiDispatch::store_metadata(std::int64_t row, int source, const std::byte* side) {
-  std::memcpy(scales_.data() + to_size(row) * scale_bytes_, side, scale_bytes_);
+void MpiDispatch::store_metadata(std::int64_t row, int source, int slot) {
+  std::memcpy(scales_.data() + to_size(row) * scale_bytes_, received_side(slot), scale_bytes_);
   source_rank_[to_size(row)] = source;
-  source_token_[to_size(row)] = TokenNote(side + note_at_, workload_.topk).token();
+  source_token_[to_size(row)] = received_note(slot).token();
 }
 
 TensorView MpiDispatch::x() const {

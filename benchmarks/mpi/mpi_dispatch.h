@@ -1,7 +1,8 @@
 // Dispatch as one would write it over MPI: pack rows per destination rank, exchange counts,
-// MPI_Alltoallv, unpack into the layout. Written to be fast: a token goes once to each rank, rows
-// that stay here go to their place without being packed, rank-major rows are received where they
-// belong, and the other layouts move a token's row and note in one message.
+// MPI_Alltoallv, unpack into the layout. Both rivals are written to be fast: rank-major rows are
+// received where they belong, and the other layouts move a row and its note in one message. With
+// Plan::kDedup a token goes once to each rank, and rows that stay here go to their place without
+// being packed; with Plan::kPlain every row of the layout takes the whole way.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +21,10 @@ namespace switchyard::bench {
 
 class MpiDispatch {
  public:
-  MpiDispatch(const Communicator& communicator, const Workload& workload, const RankInputs& inputs);
+  MpiDispatch(const Communicator& communicator,
+              const Workload& workload,
+              const RankInputs& inputs,
+              Plan plan);
 
   /// The whole operation, from top-k indices to landed rows. Called by: every rank
   void run();
@@ -28,6 +32,11 @@ class MpiDispatch {
   /// The landed rows of the last run, valid until the next.
   [[nodiscard]] DispatchViews views() const;
   [[nodiscard]] TensorView x() const;
+
+  /// Rows from this rank to `rank` do not travel.
+  [[nodiscard]] bool stays(int rank) const {
+    return rank == communicator_.rank() && !plan_.sends_own();
+  }
 
   // What a combine needs of the last run.
   [[nodiscard]] const SendPlan& plan() const { return plan_; }
@@ -37,7 +46,7 @@ class MpiDispatch {
   }  ///< likewise, with a gap for those
   [[nodiscard]] int num_received() const {
     return num_received_;
-  }  ///< tokens, with those that stay here
+  }  ///< rows, with those that stay here
   [[nodiscard]] const LandedTokens& landed() const { return landed_; }  ///< empty for rank-major
   [[nodiscard]] std::int64_t num_rows() const { return num_rows_; }
 
@@ -47,24 +56,35 @@ class MpiDispatch {
   // Parts of a packet in the exchange buffers. Rank-major payloads travel apart from the rest.
   [[nodiscard]] std::byte* packed_payload(int slot) const;
   [[nodiscard]] std::byte* packed_side(int slot) const;
-  [[nodiscard]] std::byte* received_payload(int token) const;
-  [[nodiscard]] std::byte* received_side(int token) const;
+  [[nodiscard]] std::byte* received_payload(int slot) const;
+  [[nodiscard]] std::byte* received_side(int slot) const;
+  [[nodiscard]] TokenNote received_note(int slot) const {
+    return {received_side(slot) + note_at_, num_note_entries_};
+  }
 
   void exchange_counts();
+  void reserve_exchange();
   void pack();
   void pack_token(int token, std::vector<std::byte*>& payloads);
+  void pack_side(int token,
+                 const Destination& destination,
+                 const std::byte* scales,
+                 std::byte* side);
   void exchange();
   void place_rows();
   void unpack();
-  void unpack_token(int source, int token_idx);
-  void store_metadata(std::int64_t row, int source, const std::byte* side);
+  void unpack_row(int source, int slot);
+  void unpack_rank_major(int source, int slot);
+  void store_metadata(std::int64_t row, int source, int slot);
 
   const Communicator& communicator_;
   Workload workload_;
   const RankInputs& inputs_;
+  SendPlan plan_;
   std::size_t payload_bytes_;
   std::size_t scale_bytes_;
   std::size_t note_at_;  // in the side: scales come first
+  int num_note_entries_;
   std::size_t side_bytes_;
   std::size_t entries_;  // top-k entries of each landed row
   RowType payload_type_;
@@ -72,10 +92,9 @@ class MpiDispatch {
   RowType packet_type_;
   const std::byte* carried_scales_;
 
-  SendPlan plan_;
   RowCounts sent_;
   RowCounts received_;
-  std::vector<int> tokens_from_;  // [num_ranks], this rank too
+  std::vector<int> rows_from_;  // [num_ranks], this rank too
   int num_received_ = 0;
   LandedTokens landed_;
   std::int64_t num_rows_ = 0;
