@@ -65,6 +65,9 @@ function(switchyard_test_tier tier)
     add_dependencies(${target} switchyard_cli)
     target_compile_definitions(${target} PRIVATE SY_CLI_PATH="$<TARGET_FILE:switchyard_cli>")
   endif()
+  if(TARGET switchyard_mpi_bench) # the command, and tests, look for it beside the command
+    add_dependencies(${target} switchyard_mpi_bench)
+  endif()
 
   # Suites named *Threads start their ranks as threads of the test. ThreadSanitizer follows those and not several
   # processes, so its build registers no others of the process tier. "process_threads" answers to ctest -L for both words.

@@ -9,15 +9,12 @@
 #include "benchmarks/cli/case_plan.h"
 #include "benchmarks/cli/plot.h"
 #include "benchmarks/cli/progress.h"
-#include "benchmarks/cli/versus_mpi.h"
+#include "benchmarks/cli/side_by_side.h"
 #include "switchyard/error.h"
 #include "switchyard/version.h"
 
 namespace switchyard::bench {
 namespace {
-
-/// Part of the progress bar that belongs to the rival, when there is one.
-constexpr double kRivalShare = 0.5;
 
 int complain(int exit_code, const std::string& problem) {
   std::fflush(stdout);
@@ -46,22 +43,18 @@ Report make_report(const BenchOptions& options,
   return report;
 }
 
-// Adds the rival's times to the results of each case. False when the user ended the run.
-bool add_rival(const std::vector<CasePlan>& plans, ProgressBar& progress, Report& report) {
-  for (std::size_t i = 0; i < plans.size(); ++i) {
-    progress.show(1.0 - kRivalShare +
-                      kRivalShare * static_cast<double>(i) / static_cast<double>(plans.size()),
-                  fmt::format("MPI, {} tokens", plans[i].workload.tokens));
-    OpResult& dispatch = report.results[2 * i];
-    OpResult& combine = report.results[2 * i + 1];
-    MpiTimes times;
-    if (!run_mpi(report.options, plans[i].workload, dispatch.num_iterations, times)) {
-      return false;
+// Adds the dispatch and the combine of each case, with the rivals' medians where they were
+// measured.
+void add_results(const std::vector<CasePlan>& plans, const SideBySide& measured, Report& report) {
+  for (std::size_t i = 0; i < measured.own.samples.size(); ++i) {
+    std::vector<OpResult> results = results_of(plans[i], measured.own.samples[i]);
+    for (std::size_t j = 0; !measured.rivals.empty() && j < kMpiRivals.size(); ++j) {
+      const MpiTimes& times = measured.rivals[i][j];
+      results[0].rivals.push_back({kMpiRivals[j].name, quantile(times.dispatch_us, 0.5)});
+      results[1].rivals.push_back({kMpiRivals[j].name, quantile(times.combine_us, 0.5)});
     }
-    dispatch.mpi_median_us = quantile(times.dispatch_us, 0.5);
-    combine.mpi_median_us = quantile(times.combine_us, 0.5);
+    report.results.insert(report.results.end(), results.begin(), results.end());
   }
-  return true;
 }
 
 void write_outputs(const Report& report) {
@@ -95,27 +88,19 @@ int measure(const BenchOptions& options, const std::string& command) {
   Report report = make_report(options, command, plans);
 
   ProgressBar progress;
-  const double own_share = options.versus_mpi ? 1.0 - kRivalShare : 1.0;
-  const LaunchResult launched =
-      launch(options, plans, [&](double fraction, const std::string& doing) {
-        progress.show(fraction * own_share, doing);
-      });
-  if (launched.exit_code != kExitOk) {
-    progress.clear();
-    return complain(launched.exit_code, launched.failure);
+  const auto show = [&](double fraction, const std::string& doing) {
+    progress.show(fraction, doing);
+  };
+  const SideBySide measured = options.versus_mpi ? measure_side_by_side(options, plans, show)
+                                                 : SideBySide{.own = launch(options, plans, show)};
+  progress.clear();
+  if (measured.own.exit_code != kExitOk) {
+    return complain(measured.own.exit_code, measured.own.failure);
   }
-  for (std::size_t i = 0; i < launched.samples.size(); ++i) {
-    const std::vector<OpResult> results = results_of(plans[i], launched.samples[i]);
-    report.results.insert(report.results.end(), results.begin(), results.end());
-  }
-  if (report.results.empty()) {
+  if (measured.own.samples.empty()) {
     return kExitOk;  // under torchrun, rank 0 reports
   }
-  if (options.versus_mpi && !add_rival(plans, progress, report)) {
-    progress.clear();
-    return complain(kExitInterrupted, "interrupted; every process has been ended");
-  }
-  progress.clear();
+  add_results(plans, measured, report);
   write_outputs(report);
   return report.verified()
              ? exit_code_of(report)

@@ -1,4 +1,4 @@
-// `switchyard bench` from checked options to an exit code: plan, launch, rival, reports.
+// `switchyard bench` from checked options to an exit code: plan, launch, rivals, reports.
 #pragma once
 
 #include <string>

@@ -140,7 +140,8 @@ void add_measuring_options(CLI::App& bench, RawOptions& raw) {
   bench
       .add_option("--versus",
                   raw.versus,
-                  "Also measure a rival on the same routing: mpi (pack, MPI_Alltoallv, unpack).")
+                  "Also measure rivals on the same routing, in turns with ours: mpi (two of pack,\n"
+                  "MPI_Alltoallv, unpack; see below).")
       ->type_name("RIVAL")
       ->group("Measuring");
 }
@@ -179,6 +180,10 @@ What is measured:
   wire      GB/s of what leaves the rank, with scales and metadata.
   logical   GB/s of all rows, local ones too, with scales and metadata.
             GB = 1e9 bytes. Rates are per rank: bytes averaged over the ranks, time of the slowest rank.
+  vs mpi    With --versus mpi, how many times longer a rival takes. mpi: what one would write first; every
+            row of the layout is packed, sent and returned. mpi_dedup: the strongest we could write; a token
+            goes once to each rank, what stays on its rank is not packed, sums return. In 10 rounds ours and
+            the rivals start anew and measure a share of the iterations; medians are of all rounds.
   roof      A bare copy of the same rows between the same ranks in shared memory of its own, by as
             many threads as the ranks have workers, timed between the iterations; the faster of
             streaming stores and memcpy.

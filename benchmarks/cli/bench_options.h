@@ -33,6 +33,7 @@ struct BenchOptions {
   std::vector<int> tokens{};      ///< one, or the ascending points of a sweep
   RanksAs ranks_as = RanksAs::kProcesses;
   int iterations = 0;  ///< timed ones; 0: as many as fit in a time limit
+  int rounds = 1;      ///< runs that share a case's iterations when these are automatic
   int warmup = 3;
   bool bind_cores = true;  ///< each rank that is a process to its own share of the cores
   int num_workers = 0;

@@ -98,6 +98,10 @@ CasePlan plan_case(const Workload& workload, const BenchOptions& options) {
 
 }  // namespace
 
+std::string case_name(const Workload& workload) {
+  return fmt::format("{}, {} tokens", layout_name(workload.layout), workload.tokens);
+}
+
 std::vector<CasePlan> plan_cases(const BenchOptions& options) {
   std::vector<CasePlan> plans;
   for (const Layout layout : options.layouts) {

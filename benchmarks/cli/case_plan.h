@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "benchmarks/cli/bench_options.h"
@@ -12,6 +13,9 @@
 #include "benchmarks/common/workload.h"
 
 namespace switchyard::bench {
+
+/// For progress: "padded, 128 tokens".
+std::string case_name(const Workload& workload);
 
 /// Bytes of one operation, summed over all ranks.
 struct MovedBytes {

@@ -37,6 +37,22 @@ OpSamples op_samples_from_json(const json& document) {
           .first_mismatch = document.at("first_mismatch").get<std::string>()};
 }
 
+void append(TimedRuns& runs, const TimedRuns& more) {
+  runs.begin_ns.insert(runs.begin_ns.end(), more.begin_ns.begin(), more.begin_ns.end());
+  runs.end_ns.insert(runs.end_ns.end(), more.end_ns.begin(), more.end_ns.end());
+}
+
+void append(OpSamples& samples, const OpSamples& more) {
+  append(samples.own, more.own);
+  append(samples.roof_streaming, more.roof_streaming);
+  append(samples.roof_memcpy, more.roof_memcpy);
+  samples.peak_bytes = std::max(samples.peak_bytes, more.peak_bytes);
+  samples.rows_checked += more.rows_checked;
+  if (samples.first_mismatch.empty()) {
+    samples.first_mismatch = more.first_mismatch;
+  }
+}
+
 std::vector<double> times_us(const std::vector<OpSamples>& by_rank, TimedRuns OpSamples::*runs) {
   std::vector<TimedRuns> all;
   for (const OpSamples& samples : by_rank) {
@@ -95,6 +111,17 @@ std::vector<std::byte> gather_bytes(Bootstrap& bootstrap,
 }
 
 }  // namespace
+
+void append(CaseSamples& samples, const CaseSamples& more) {
+  append(samples.dispatch, more.dispatch);
+  append(samples.combine, more.combine);
+}
+
+double OpResult::speedup_vs(std::string_view rival) const {
+  const auto found = std::find_if(
+      rivals.begin(), rivals.end(), [&](const RivalMedian& other) { return other.name == rival; });
+  return found == rivals.end() ? 0.0 : found->median_us / time_us.median;
+}
 
 json to_json(const CaseSamples& samples) {
   return {{"dispatch", op_samples_to_json(samples.dispatch)},

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "benchmarks/cli/case_plan.h"
@@ -32,11 +33,20 @@ struct CaseSamples {
   std::uint64_t heap_bytes = 0;
 };
 
+/// Adds what the same rank measured in another run of the same case.
+void append(CaseSamples& samples, const CaseSamples& more);
+
 nlohmann::json to_json(const CaseSamples& samples);
 CaseSamples case_samples_from_json(const nlohmann::json& json);
 
 /// Brings one document of every rank to every rank. Collective.
 std::vector<nlohmann::json> gather_json(Bootstrap& bootstrap, const nlohmann::json& mine);
+
+/// A rival in the same case and operation.
+struct RivalMedian {
+  std::string name{};
+  double median_us = 0.0;
+};
 
 /// One line of the report. GB = 1e9 bytes; rates are per rank: bytes averaged over the ranks, time
 /// of the slowest.
@@ -60,7 +70,10 @@ struct OpResult {
   std::int64_t rows_checked = 0;
   bool verified = false;
   std::string first_mismatch{};
-  double mpi_median_us = 0.0;  ///< 0: not measured
+  std::vector<RivalMedian> rivals{};  ///< those that were measured
+
+  /// Of the rival's median to this one's; 0 when there is no such rival.
+  [[nodiscard]] double speedup_vs(std::string_view rival) const;
 };
 
 /// The dispatch and the combine of one case, from the samples of all ranks.

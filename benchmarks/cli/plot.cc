@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "benchmarks/cli/program.h"
+#include "benchmarks/cli/versus_mpi.h"
 #include "switchyard/error.h"
 
 namespace switchyard::bench {
@@ -46,8 +47,25 @@ Series make_series(const Report& report,
   return series;
 }
 
-double mpi_rate(const OpResult& result) {
-  return result.mpi_median_us > 0.0 ? result.payload_bytes / result.mpi_median_us / 1e3 : 0.0;
+struct Kind {
+  std::string title;
+  std::string style;
+  Rate rate;
+};
+
+std::vector<Kind> all_kinds() {
+  std::vector<Kind> kinds{
+      {"", "lines lw 2.5 dt 1", [](const OpResult& result) { return result.payload_gbps; }},
+      {" copy roof", "lines lw 1.5 dt 2", [](const OpResult& result) { return result.roof_gbps; }}};
+  for (const MpiRival& rival : kMpiRivals) {
+    kinds.push_back({fmt::format(" through {}", rival.title),
+                     fmt::format("lines lw 1.5 dt {}", kinds.size() + 1),
+                     [name = rival.name](const OpResult& result) {
+                       const double speedup = result.speedup_vs(name);
+                       return speedup > 0.0 ? result.payload_gbps / speedup : 0.0;
+                     }});
+  }
+  return kinds;
 }
 
 // One colour for each operation and layout (told apart by colour-blind readers too); a roof is its
@@ -55,15 +73,7 @@ double mpi_rate(const OpResult& result) {
 std::vector<Series> all_series(const Report& report) {
   static const std::vector<std::string> kColours{
       "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"};
-  struct Kind {
-    const char* title;
-    const char* style;
-    Rate rate;
-  };
-  const std::vector<Kind> kinds{
-      {"", "lines lw 2.5 dt 1", [](const OpResult& result) { return result.payload_gbps; }},
-      {" copy roof", "lines lw 1.5 dt 2", [](const OpResult& result) { return result.roof_gbps; }},
-      {" through MPI", "lines lw 1.5 dt 3", mpi_rate}};
+  const std::vector<Kind> kinds = all_kinds();
   std::vector<Series> all;
   std::size_t colour = 0;
   for (const Layout layout_value : report.options.layouts) {
@@ -74,7 +84,7 @@ std::vector<Series> all_series(const Report& report) {
         series.title = (report.options.layouts.size() > 1 ? layout + " " : "") + op + kind.title;
         series.style =
             fmt::format("{} lc rgb '{}'", kind.style, kColours[colour % kColours.size()]);
-        if (*kind.title == '\0') {
+        if (kind.title.empty()) {
           series.style.replace(0, 5, "linespoints pt 7 ps 0.6");
         }
         if (!series.points.empty()) {

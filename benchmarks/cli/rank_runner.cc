@@ -1,7 +1,5 @@
 #include "benchmarks/cli/rank_runner.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <chrono>
 #include <memory>
@@ -247,8 +245,11 @@ int agree_on_iterations(Bootstrap& bootstrap, const BenchOptions& options, doubl
   bootstrap.all_gather(std::as_bytes(std::span(&iteration_us, 1)),
                        std::as_writable_bytes(std::span(all)));
   const double slowest_us = std::max(*std::max_element(all.begin(), all.end()), 1.0);
-  const double budget_us = options.is_sweep() ? kSweepCaseBudgetUs : kCaseBudgetUs;
-  return std::clamp(static_cast<int>(budget_us / slowest_us), kFewestIterations, kMostIterations);
+  const double budget_us =
+      (options.is_sweep() ? kSweepCaseBudgetUs : kCaseBudgetUs) / options.rounds;
+  return std::clamp(static_cast<int>(budget_us / slowest_us),
+                    (kFewestIterations + options.rounds - 1) / options.rounds,
+                    std::max(kMostIterations / options.rounds, 1));
 }
 
 }  // namespace
@@ -260,7 +261,7 @@ std::vector<CaseSamples> RankRunner::run(const std::vector<CasePlan>& plans) {
     const auto report = [&](double case_fraction) {
       on_progress_(
           (static_cast<double>(case_idx) + case_fraction) / static_cast<double>(plans.size()),
-          fmt::format("{}, {} tokens", layout_name(plan.workload.layout), plan.workload.tokens));
+          case_name(plan.workload));
     };
     report(0.0);
     CaseRun run(group_, start_line_, options_, plan);

@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "benchmarks/cli/report.h"
+#include "benchmarks/cli/versus_mpi.h"
 
 namespace switchyard::bench {
 
@@ -10,8 +11,11 @@ std::string to_csv(const Report& report) {
   std::string text =
       "commit,op,layout,routing,ranks,tokens,hidden,topk,experts,dtype,iterations,median_us,p10_us,"
       "p90_us,max_us,"
-      "payload_gbps,wire_gbps,logical_gbps,roof_gbps,roof_share,peak_bytes,verified,speedup_vs_"
-      "mpi\n";
+      "payload_gbps,wire_gbps,logical_gbps,roof_gbps,roof_share,peak_bytes,verified";
+  for (const MpiRival& rival : kMpiRivals) {
+    text += fmt::format(",speedup_vs_{}", rival.name);
+  }
+  text += '\n';
   const Workload& workload = report.options.workload;
   for (const OpResult& result : report.results) {
     const Summary& time = result.time_us;
@@ -34,7 +38,7 @@ std::string to_csv(const Report& report) {
                    row_dtype_name(workload.dtype),
                    result.num_iterations);
     fmt::format_to(std::back_inserter(text),
-                   ",{:.3f},{:.3f},{:.3f},{:.3f},{:.4f},{:.4f},{:.4f},{:.4f},{:.4f},{},{},{}\n",
+                   ",{:.3f},{:.3f},{:.3f},{:.3f},{:.4f},{:.4f},{:.4f},{:.4f},{:.4f},{},{}",
                    time.median,
                    time.p10,
                    time.p90,
@@ -45,10 +49,12 @@ std::string to_csv(const Report& report) {
                    result.roof_gbps,
                    result.roof_share,
                    result.peak_bytes,
-                   result.verified,
-                   result.mpi_median_us > 0.0
-                       ? fmt::format("{:.3f}", result.mpi_median_us / time.median)
-                       : std::string());
+                   result.verified);
+    for (const MpiRival& rival : kMpiRivals) {
+      const double speedup = result.speedup_vs(rival.name);
+      text += speedup > 0.0 ? fmt::format(",{:.3f}", speedup) : ",";
+    }
+    text += '\n';
   }
   return text;
 }

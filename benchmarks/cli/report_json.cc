@@ -48,8 +48,8 @@ ordered_json config_json(const BenchOptions& options) {
 
 ordered_json result_json(const OpResult& result) {
   ordered_json speedup_vs = ordered_json::object();
-  if (result.mpi_median_us > 0.0) {
-    speedup_vs["mpi"] = result.mpi_median_us / result.time_us.median;
+  for (const RivalMedian& rival : result.rivals) {
+    speedup_vs[rival.name] = result.speedup_vs(rival.name);
   }
   ordered_json json = {{"op", result.op},
                        {"layout", result.layout},
@@ -75,8 +75,8 @@ ordered_json result_json(const OpResult& result) {
   if (!result.verified) {
     json["first_mismatch"] = result.first_mismatch;
   }
-  if (result.mpi_median_us > 0.0) {
-    json["mpi_median_us"] = result.mpi_median_us;
+  for (const RivalMedian& rival : result.rivals) {
+    json[rival.name + "_median_us"] = rival.median_us;
   }
   return json;
 }

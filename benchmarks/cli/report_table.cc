@@ -4,15 +4,18 @@
 #include <iterator>
 
 #include "benchmarks/cli/report.h"
+#include "benchmarks/cli/versus_mpi.h"
 
 namespace switchyard::bench {
 namespace {
 
 constexpr double kMiB = 1024.0 * 1024.0;
+/// Of a rival's column.
+constexpr int kRivalWidth = 9;
 
-bool has_mpi(const Report& report) {
+bool has_rivals(const Report& report) {
   return std::any_of(report.results.begin(), report.results.end(), [](const OpResult& result) {
-    return result.mpi_median_us > 0.0;
+    return !result.rivals.empty();
   });
 }
 
@@ -94,14 +97,15 @@ std::string heading(const Report& report) {
   return text;
 }
 
-std::string column_titles(bool sweep, bool mpi) {
+std::string column_titles(bool sweep, bool rivals) {
   const std::string indent(sweep ? 31 : 23, ' ');
-  std::string text = fmt::format("{}{:^39}   {:^35}  {:>6} {:>8}\n",
+  std::string text = fmt::format("{}{:^39}   {:^35}  {:>6} {:>8}{}\n",
                                  indent,
                                  "slowest rank, us",
                                  "GB/s per rank",
                                  "of",
-                                 "peak");
+                                 "peak",
+                                 rivals ? "  times faster than" : "");
   text += fmt::format("{:<9} {:<13}", "", "layout");
   if (sweep) {
     text += fmt::format("{:>8}", "tokens");
@@ -117,10 +121,13 @@ std::string column_titles(bool sweep, bool mpi) {
                       "roof",
                       "roof",
                       "MiB");
-  return text + (mpi ? fmt::format(" {:>7}\n", "vs MPI") : "\n");
+  for (std::size_t i = 0; rivals && i < kMpiRivals.size(); ++i) {
+    text += fmt::format(" {:>{}}", kMpiRivals[i].name, kRivalWidth);
+  }
+  return text + '\n';
 }
 
-std::string result_line(const OpResult& result, bool sweep, bool mpi) {
+std::string result_line(const OpResult& result, bool sweep, bool rivals) {
   std::string text = fmt::format("{:<9} {:<13}", result.op, result.layout);
   if (sweep) {
     text += fmt::format("{:>8}", result.tokens);
@@ -136,10 +143,10 @@ std::string result_line(const OpResult& result, bool sweep, bool mpi) {
   text += fmt::format("  {:>4.0f} % {:>8.1f}",
                       result.roof_share * 100.0,
                       static_cast<double>(result.peak_bytes) / kMiB);
-  if (mpi) {
-    text += result.mpi_median_us > 0.0
-                ? fmt::format(" {:>6.2f}x", result.mpi_median_us / time.median)
-                : fmt::format(" {:>7}", "-");
+  for (std::size_t i = 0; rivals && i < kMpiRivals.size(); ++i) {
+    const double speedup = result.speedup_vs(kMpiRivals[i].name);
+    text +=
+        fmt::format(" {:>{}}", speedup > 0.0 ? fmt::format("{:.2f}x", speedup) : "-", kRivalWidth);
   }
   return text + (result.verified ? "\n" : "  WRONG DATA\n");
 }
@@ -163,10 +170,10 @@ std::string aggregate_line(const Report& report) {
 
 std::string to_table(const Report& report) {
   const bool sweep = report.options.is_sweep();
-  const bool mpi = has_mpi(report);
-  std::string text = heading(report) + "\n" + column_titles(sweep, mpi);
+  const bool rivals = has_rivals(report);
+  std::string text = heading(report) + "\n" + column_titles(sweep, rivals);
   for (const OpResult& result : report.results) {
-    text += result_line(result, sweep, mpi);
+    text += result_line(result, sweep, rivals);
   }
   if (!sweep && !report.results.empty()) {
     text += "\n" + aggregate_line(report);

@@ -14,29 +14,20 @@
 namespace switchyard::bench {
 namespace {
 
-constexpr const char* kRival = "switchyard-mpi-bench";
+constexpr const char* kProgram = "switchyard-mpi-bench";
 
 std::string number(std::int64_t value) {
   return std::to_string(value);
 }
 
-// No binding by mpirun, and more ranks than cores where ours are too many as well: the rival binds
-// its ranks itself, to the cores that ours had.
-std::vector<std::string> mpirun_command(int num_ranks) {
-  std::vector<std::string> command{
-      "mpirun", "-n", number(num_ranks), "--oversubscribe", "--bind-to", "none"};
-  if (::geteuid() == 0) {
-    command.emplace_back("--allow-run-as-root");
-  }
-  return command;
-}
-
 std::vector<std::string> rival_command(const BenchOptions& options,
                                        const Workload& workload,
+                                       const MpiRival& rival,
                                        int num_iterations) {
   std::vector<std::string> command = mpirun_command(workload.num_ranks);
   command.push_back(mpi_bench_path());
   const std::vector<std::pair<const char*, std::string>> arguments{
+      {"--plan", rival.plan},
       {"--tokens", number(workload.tokens)},
       {"--hidden", number(workload.hidden)},
       {"--topk", number(workload.topk)},
@@ -65,16 +56,27 @@ std::string mpi_bench_path() {
   std::array<char, 4096> self{};
   const ssize_t length = ::readlink("/proc/self/exe", self.data(), self.size());
   const std::string path(self.data(), static_cast<std::size_t>(length > 0 ? length : 0));
-  return path.substr(0, path.rfind('/') + 1) + kRival;
+  return path.substr(0, path.rfind('/') + 1) + kProgram;
+}
+
+// No binding by mpirun, and more ranks than cores where ours are too many as well: a rival binds
+// its ranks itself, to the cores that ours had.
+std::vector<std::string> mpirun_command(int num_ranks) {
+  std::vector<std::string> command{
+      "mpirun", "-n", number(num_ranks), "--oversubscribe", "--bind-to", "none"};
+  if (::geteuid() == 0) {
+    command.emplace_back("--allow-run-as-root");
+  }
+  return command;
 }
 
 void check_mpi() {
-  const std::string rival = mpi_bench_path();
-  if (::access(rival.c_str(), X_OK) != 0) {
+  const std::string program = mpi_bench_path();
+  if (::access(program.c_str(), X_OK) != 0) {
     throw InvalidArgument(fmt::format(
         "versus mpi: got no program \"{}\", wanted the one that is built where MPI is found; "
         "install libopenmpi-dev and build again, or leave --versus out",
-        rival));
+        program));
   }
   if (!run_program({"mpirun", "--version"}, "").ok()) {
     throw InvalidArgument(
@@ -89,12 +91,12 @@ MpiTimes parse_mpi_output(const std::string& output) {
       !document.contains("combine_us") || !document.contains("verified")) {
     throw Error(ErrorCode::kInternal,
                 fmt::format("{} printed \"{}\", wanted dispatch_us, combine_us and verified",
-                            kRival,
+                            kProgram,
                             last_lines(output, 3)));
   }
   if (!document.at("verified").get<bool>()) {
     throw Error(ErrorCode::kInternal,
-                fmt::format("{} measured wrong data; its times mean nothing", kRival));
+                fmt::format("{} measured wrong data; its times mean nothing", kProgram));
   }
   return {.dispatch_us = document.at("dispatch_us").get<std::vector<double>>(),
           .combine_us = document.at("combine_us").get<std::vector<double>>()};
@@ -102,20 +104,26 @@ MpiTimes parse_mpi_output(const std::string& output) {
 
 bool run_mpi(const BenchOptions& options,
              const Workload& workload,
+             const MpiRival& rival,
              int num_iterations,
              MpiTimes& times) {
-  const ProgramResult result = run_program(rival_command(options, workload, num_iterations), "");
+  const ProgramResult result =
+      run_program(rival_command(options, workload, rival, num_iterations), "");
   if (result.interrupted_by != 0) {
     return false;
   }
   if (!result.ok()) {
     throw SystemError(EIO,
-                      fmt::format("{} ended with exit code {}: {}",
-                                  kRival,
+                      fmt::format("{} --plan {} ended with exit code {}: {}",
+                                  kProgram,
+                                  rival.plan,
                                   result.exit_code,
                                   last_lines(result.error_output + result.output, 5)));
   }
-  times = parse_mpi_output(result.output);
+  const MpiTimes more = parse_mpi_output(result.output);
+  times.dispatch_us.insert(
+      times.dispatch_us.end(), more.dispatch_us.begin(), more.dispatch_us.end());
+  times.combine_us.insert(times.combine_us.end(), more.combine_us.begin(), more.combine_us.end());
   return true;
 }
 

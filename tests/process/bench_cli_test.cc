@@ -21,10 +21,12 @@
 #include "benchmarks/cli/bench_options.h"
 #include "benchmarks/cli/program.h"
 #include "benchmarks/cli/supervisor.h"
+#include "tests/support/temp_dir.h"
 
 namespace switchyard::bench {
 namespace {
 
+using test::TempDir;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -45,23 +47,6 @@ std::vector<std::string> command(const std::string& arguments) {
 ProgramResult bench(const std::string& arguments) {
   return run_program(command(arguments), "");
 }
-
-// Directory that goes away with the test.
-class TempDir {
- public:
-  TempDir() {
-    std::string pattern =
-        (std::filesystem::temp_directory_path() / "switchyard_test_XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~TempDir() { std::filesystem::remove_all(path_); }
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
-  [[nodiscard]] std::string file(const std::string& name) const { return (path_ / name).string(); }
-
- private:
-  std::filesystem::path path_;
-};
 
 std::string read_file(const std::string& path) {
   std::ifstream file(path);

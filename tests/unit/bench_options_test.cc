@@ -137,8 +137,14 @@ TEST(BenchOptions, ExplainsItselfWhenHelpIsAsked) {
   const ParsedCommandLine parsed = parse("--help");
   EXPECT_FALSE(parsed.options.has_value());
   EXPECT_EQ(parsed.exit_code, kExitOk);
-  for (const char* word :
-       {"--preset", "deepseek-v3-train", "zipf", "payload", "wire", "logical", "Exit codes"}) {
+  for (const char* word : {"--preset",
+                           "deepseek-v3-train",
+                           "zipf",
+                           "payload",
+                           "wire",
+                           "logical",
+                           "mpi_dedup",
+                           "Exit codes"}) {
     EXPECT_THAT(parsed.message, HasSubstr(word));
   }
 }

@@ -78,6 +78,23 @@ TEST(CaseSamples, SurvivesWhenSentAsJson) {
   EXPECT_EQ(copy.combine.first_mismatch, "x");
 }
 
+TEST(CaseSamples, CountsEveryIterationWhenARunIsAppended) {
+  std::vector<CaseSamples> samples = make_samples();
+  std::vector<CaseSamples> more = make_samples();
+  more[1].dispatch = op_samples(300);
+  more[0].combine.first_mismatch = "rank 0 row 1";
+  append(samples[0], more[0]);
+  append(samples[1], more[1]);
+  const std::vector<OpResult> results = results_of(make_plan(), samples);
+  EXPECT_EQ(results[0].num_iterations, 2);
+  EXPECT_DOUBLE_EQ(results[0].time_us.median, 200);  // of 100 and 300
+  EXPECT_DOUBLE_EQ(results[0].roof_us, 100);         // of 50 and 150
+  EXPECT_EQ(results[0].peak_bytes, 300U);
+  EXPECT_EQ(results[0].rows_checked, 20);
+  EXPECT_TRUE(results[0].verified);
+  EXPECT_EQ(results[1].first_mismatch, "rank 0 row 1");
+}
+
 TEST(CaseSamplesThreads, BringsEveryDocumentToEveryRankWhenTheirLengthsDiffer) {
   std::vector<std::unique_ptr<Bootstrap>> bootstraps = make_in_process_bootstraps(3);
   std::vector<std::vector<nlohmann::json>> gathered(3);

@@ -14,6 +14,7 @@
 namespace switchyard::bench {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -89,13 +90,23 @@ TEST(Report, HasEveryKeyOfTheSchemaWhenWrittenAsJson) {
   EXPECT_TRUE(result.at("speedup_vs").empty());
 }
 
-TEST(Report, GivesTheSpeedupInEveryFormWhenMpiWasMeasured) {
+TEST(Report, GivesTheSpeedupsInEveryFormWhenRivalsWereMeasured) {
   Report report = make_report();
-  report.results[0].mpi_median_us = 250;
-  EXPECT_DOUBLE_EQ(to_json(report).at("results").at(0).at("speedup_vs").at("mpi").get<double>(),
-                   2.5);
-  EXPECT_THAT(to_table(report), HasSubstr("2.50x"));
-  EXPECT_THAT(to_csv(report), HasSubstr(",2.500\n"));
+  report.results[0].rivals = {{"mpi", 250}, {"mpi_dedup", 150}};
+  const nlohmann::ordered_json result = to_json(report).at("results").at(0);
+  EXPECT_DOUBLE_EQ(result.at("speedup_vs").at("mpi").get<double>(), 2.5);
+  EXPECT_DOUBLE_EQ(result.at("speedup_vs").at("mpi_dedup").get<double>(), 1.5);
+  EXPECT_DOUBLE_EQ(result.at("mpi_median_us").get<double>(), 250);
+  EXPECT_DOUBLE_EQ(result.at("mpi_dedup_median_us").get<double>(), 150);
+  EXPECT_THAT(to_table(report),
+              AllOf(HasSubstr("times faster than"),
+                    HasSubstr("mpi mpi_dedup\n"),
+                    HasSubstr("2.50x     1.50x\n"),
+                    HasSubstr("-         -\n")));
+  EXPECT_THAT(to_csv(report),
+              AllOf(HasSubstr(",speedup_vs_mpi,speedup_vs_mpi_dedup\n"),
+                    HasSubstr(",2.500,1.500\n"),
+                    HasSubstr("true,,\n")));
 }
 
 TEST(Report, SaysUnitsRoutingAndDataWhenPrintedForPeople) {
@@ -113,7 +124,7 @@ TEST(Report, SaysUnitsRoutingAndDataWhenPrintedForPeople) {
                            "40.00"}) {
     EXPECT_THAT(table, HasSubstr(part));
   }
-  EXPECT_THAT(table, Not(HasSubstr("MPI")));
+  EXPECT_THAT(table, Not(HasSubstr("mpi")));
 }
 
 TEST(Report, FailsLoudlyWhenAByteWasWrong) {
@@ -170,10 +181,14 @@ TEST(Plot, DrawsEveryOperationAndRoofWhenItSweeps) {
   EXPECT_THAT(script, Not(HasSubstr("MPI")));
 }
 
-TEST(Plot, DrawsTheRivalWhenItWasMeasured) {
+TEST(Plot, DrawsTheRivalsWhenTheyWereMeasured) {
   Report report = make_sweep();
-  report.results[0].mpi_median_us = 250;
-  EXPECT_THAT(plot_script(report, "out.svg"), HasSubstr("'dispatch through MPI'"));
+  report.results[0].rivals = {{"mpi", 250}, {"mpi_dedup", 200}};
+  EXPECT_THAT(plot_script(report, "out.svg"),
+              AllOf(HasSubstr("'dispatch through MPI'"),
+                    HasSubstr("1000000.0 4.00000"),
+                    HasSubstr("'dispatch through MPI, deduplicated'"),
+                    HasSubstr("1000000.0 5.00000")));
 }
 
 TEST(Plot, EscapesWhatAUserTypedWhenItStandsInTheScript) {
