@@ -66,6 +66,7 @@ endif()
 # The flags are spelled out because older CMake (3.25 still) knows neither these GPUs nor nvcc's C++20.
 set(CMAKE_CUDA_ARCHITECTURES OFF)
 enable_language(CUDA)
+find_package(CUDAToolkit REQUIRED)
 if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
   set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
   set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")

@@ -99,7 +99,9 @@ struct MetadataRun {
   std::int32_t num_rows = 0;
 };
 struct MetadataStaging {
-  MetadataRun* runs = nullptr;  ///< [num_channels][num_ranks]
+  /// [num_channels][num_ranks]; null: every row's metadata is stored at once. Not for warps of
+  /// several lanes, each of which would count the rows of a run.
+  MetadataRun* runs = nullptr;
   std::byte* bytes =
       nullptr;  ///< [num_channels][num_ranks][run_rows][metadata bytes], 16-byte aligned
   std::int32_t run_rows = 1;

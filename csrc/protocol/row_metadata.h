@@ -84,12 +84,19 @@ class MetadataWriter {
     warp.store_words(place.metadata(), words, metadata_words());
   }
 
-  /// Rank-major: appends to the run of the destination, and stores the run when it is full.
+  /// Rank-major: appends to the run of the destination, and stores the run when it is full; without
+  /// staging, stores the row's words at once.
   template <Warp W>
   SY_HOST_DEVICE void append(W& warp,
                              const TokenEntries& token,
                              int slot,
                              const RowPlace& place) const {
+    if (!gathers()) {
+      std::uint32_t words[kMaxMetadataBytes / kWord];
+      write_rank_row(words, token, slot, place);
+      warp.store_words(place.metadata(), words, metadata_words());
+      return;
+    }
     MetadataRun& run = args_->staging.runs[run_index(place.rank)];
     if (run.num_rows == 0) {
       run.first_row = place.row;
@@ -107,6 +114,9 @@ class MetadataWriter {
   /// Stores what has been appended for one destination.
   template <Warp W>
   SY_HOST_DEVICE void store_run(W& warp, int rank) const {
+    if (!gathers()) {
+      return;
+    }
     MetadataRun& run = args_->staging.runs[run_index(rank)];
     if (run.num_rows == 0) {
       return;
@@ -124,6 +134,7 @@ class MetadataWriter {
  private:
   static constexpr std::uint32_t kWord = sizeof(std::uint32_t);
 
+  SY_HOST_DEVICE bool gathers() const { return args_->staging.runs != nullptr; }
   SY_HOST_DEVICE std::int32_t run_index(int rank) const {
     return channel_ * args_->op.peers.num_ranks + rank;
   }

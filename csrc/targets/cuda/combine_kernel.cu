@@ -1,0 +1,30 @@
+#include "csrc/targets/cuda/combine_kernel.h"
+
+#include "csrc/targets/cuda/cuda_error.h"
+#include "csrc/targets/cuda/operation_kernels.h"
+
+namespace switchyard::cuda {
+namespace {
+
+template <class Hints>
+void launch_with(const CombineLaunch& launch, int num_sms, cudaStream_t stream) {
+  check(cudaFuncSetAttribute(combine_kernel<Hints>,
+                             cudaFuncAttributeMaxDynamicSharedMemorySize,
+                             static_cast<int>(sizeof(CombineBlock))),
+        "combine kernel: shared memory");
+  combine_kernel<Hints>
+      <<<static_cast<unsigned>(num_sms), kThreadsPerBlock, sizeof(CombineBlock), stream>>>(launch);
+  check(cudaGetLastError(), "combine kernel: launch");
+}
+
+}  // namespace
+
+void launch_combine(const CombineLaunch& launch, int num_sms, bool hints, cudaStream_t stream) {
+  if (hints) {
+    launch_with<WithHints>(launch, num_sms, stream);
+  } else {
+    launch_with<WithoutHints>(launch, num_sms, stream);
+  }
+}
+
+}  // namespace switchyard::cuda

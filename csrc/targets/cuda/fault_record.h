@@ -1,0 +1,51 @@
+// The group's fault as a GPU raises and sees it: the record of control_block.h in every rank's
+// heap, written by whoever is first, looked at by every waiting role.
+#pragma once
+
+#include <cstdint>
+
+#include "csrc/protocol/operation.h"
+#include "ptx/atomic.h"
+#include "ptx/memory_order.h"
+#include "switchyard/error.h"
+
+namespace switchyard::cuda {
+
+inline constexpr protocol::Word kFaultNone = 0;
+inline constexpr protocol::Word kFaultWriting = 1;
+inline constexpr protocol::Word kFaultReadable = 2;
+
+inline __device__ protocol::ErrorRecord* fault_record(const protocol::OperationArgs& op, int rank) {
+  return reinterpret_cast<protocol::ErrorRecord*>(op.peers.at(rank, op.control.error_record()));
+}
+
+inline __device__ bool fault_raised(const protocol::OperationArgs& op) {
+  return ptx::ld_relaxed_sys(&fault_record(op, op.peers.rank)->state) != kFaultNone;
+}
+
+/// Tells every rank that this one waited past the deadline.
+/// Called by:  one lane
+/// Ordering:   the record is released behind its fields; pairs with the host's look after the
+/// kernel
+inline __device__ void raise_timeout(const protocol::OperationArgs& op,
+                                     protocol::RoleKind role,
+                                     const protocol::WaitPoint& wait) {
+  for (int rank = 0; rank < op.peers.num_ranks; ++rank) {
+    protocol::ErrorRecord* record = fault_record(op, rank);
+    if (ptx::atom_cas_acq_rel_sys(&record->state, kFaultNone, kFaultWriting) != kFaultNone) {
+      continue;
+    }
+    record->reporter = op.peers.rank;
+    record->peer = wait.peer;
+    record->cause = static_cast<std::uint32_t>(ErrorCode::kTimeout);
+    record->role = static_cast<std::uint32_t>(role);
+    record->channel = wait.channel;
+    record->wait = static_cast<std::uint32_t>(wait.kind);
+    record->expected = wait.expected;
+    record->seen = wait.seen;
+    record->epoch = op.epoch;
+    ptx::st_release_sys(&record->state, kFaultReadable);
+  }
+}
+
+}  // namespace switchyard::cuda

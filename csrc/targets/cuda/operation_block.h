@@ -1,0 +1,97 @@
+// What every block of an operation's kernel does before its warps play their roles, and after.
+#pragma once
+
+#include <cstdint>
+
+#include "csrc/targets/cuda/operation_kernels.h"
+#include "csrc/targets/cuda/warp_memory.h"
+#include "ptx/atomic.h"
+#include "ptx/memory_order.h"
+
+namespace switchyard::cuda {
+
+/// A block's shared memory: the operation's arguments as of this launch, and the warps' stages.
+template <class Launch>
+struct BlockMemory {
+  WarpMemory warps[kWarpsPerBlock];
+  Launch launch;
+  std::uint64_t epoch;  ///< number of this operation
+};
+
+inline __device__ int warp_of_block() {
+  return static_cast<int>(threadIdx.x) / kLanes;
+}
+/// This warp among those of the rank.
+inline __device__ int warp_of_rank() {
+  return static_cast<int>(blockIdx.x) * kWarpsPerBlock + warp_of_block();
+}
+inline __device__ int warps_of_rank() {
+  return static_cast<int>(gridDim.x) * kWarpsPerBlock;
+}
+
+/// Copies the arguments where every warp reaches them fast, and gives them this operation's number.
+/// Called by: all threads of the block
+template <class Launch>
+__device__ void cta_begin(BlockMemory<Launch>& block, const Launch& given) {
+  constexpr std::uint32_t kWords = sizeof(Launch) / sizeof(std::uint32_t);
+  static_assert(sizeof(Launch) % sizeof(std::uint32_t) == 0);
+  const auto* from = reinterpret_cast<const std::uint32_t*>(&given);
+  auto* to = reinterpret_cast<std::uint32_t*>(&block.launch);
+  for (std::uint32_t i = threadIdx.x; i < kWords; i += kThreadsPerBlock) {
+    to[i] = from[i];
+  }
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    // The operation before has ended: its last block counted it, and this kernel follows it.
+    block.epoch = block.launch.launch.sequence->epoch + 1;
+    auto& op = block.launch.args.op;
+    op.epoch = protocol::epoch_tag(block.epoch, op.control.num_slots);
+  }
+  __syncthreads();
+}
+
+/// Publishes what this rank is about to do, for peers that disagree.
+/// Called by: one thread of the rank, before its first hello
+inline __device__ void describe_operation(const protocol::OperationArgs& op,
+                                          const protocol::OperationDescriptor& descriptor,
+                                          std::uint64_t epoch) {
+  auto* to = reinterpret_cast<protocol::OperationDescriptor*>(
+      op.peers.local(op.control.descriptor(op.slot())));
+  *to = descriptor;
+  to->epoch = epoch;
+}
+
+/// Counts the block as done. True in the one thread that is the last of the rank's: it alone may
+/// touch the sequence then.
+/// Called by: all threads of the block
+template <class Launch>
+__device__ bool cta_end(BlockMemory<Launch>& block) {
+  __syncthreads();
+  if (threadIdx.x != 0) {
+    return false;
+  }
+  Sequence* sequence = block.launch.launch.sequence;
+  return ptx::atom_add_acq_rel_gpu(&sequence->blocks_done, 1U) + 1 == gridDim.x;
+}
+
+/// Tells the host what became of the operation and makes room for the next.
+/// Called by: one thread, when every block is done
+inline __device__ void end_operation(const OperationLaunch& launch,
+                                     std::uint64_t epoch,
+                                     std::int64_t num_rows) {
+  Sequence& sequence = *launch.sequence;
+  Outcome& outcome = *launch.outcome;
+  outcome.failed = static_cast<std::uint32_t>(sequence.flags.failed);
+  outcome.corrupt = static_cast<std::uint32_t>(sequence.flags.corrupt);
+  outcome.failure = sequence.failure;
+  outcome.bad_entry = sequence.bad_entry;
+  outcome.num_rows = num_rows;
+  ptx::st_release_sys(&outcome.epoch, epoch);
+  sequence.flags = protocol::LocalFlags{};
+  sequence.failure = protocol::Failure{};
+  sequence.bad_entry.token = -1;
+  sequence.blocks_done = 0;
+  sequence.epoch = epoch;
+}
+
+}  // namespace switchyard::cuda
