@@ -2,6 +2,8 @@
 // knocks at its port, the others keep trying until it is there.
 #pragma once
 
+#include <chrono>
+#include <memory>
 #include <vector>
 
 #include "csrc/bootstrap/deadline.h"
@@ -18,5 +20,10 @@ std::vector<UniqueFd> accept_ranks(const TcpBootstrapOptions& options, const Dea
 /// Rank r: a proven connection to rank 0, which may start later than this rank.
 /// Errors: BootstrapError
 UniqueFd connect_to_rank0(const TcpBootstrapOptions& options, const Deadline& deadline);
+
+/// make_tcp_bootstrap with another limit for the rendezvous than for the gathers that follow.
+/// Errors: as make_tcp_bootstrap
+std::unique_ptr<Bootstrap> join_tcp_store(const TcpBootstrapOptions& options,
+                                          std::chrono::milliseconds rendezvous_limit);
 
 }  // namespace switchyard::bootstrap

@@ -282,13 +282,14 @@ void check_options(const TcpBootstrapOptions& options) {
 
 }  // namespace
 
-std::unique_ptr<Bootstrap> make_tcp_bootstrap(const TcpBootstrapOptions& options) {
+std::unique_ptr<Bootstrap> bootstrap::join_tcp_store(const TcpBootstrapOptions& options,
+                                                     std::chrono::milliseconds rendezvous_limit) {
   check_options(options);
   if (options.num_ranks == 1) {
     const UniqueFd unused(options.listener_fd);
     return std::make_unique<SingleRank>(options);
   }
-  const Deadline deadline(options.timeout);
+  const Deadline deadline(rendezvous_limit);
   std::unique_ptr<Bootstrap> made;
   if (options.rank == 0) {
     made = std::make_unique<StarCentre>(options, bootstrap::accept_ranks(options, deadline));
@@ -297,6 +298,10 @@ std::unique_ptr<Bootstrap> make_tcp_bootstrap(const TcpBootstrapOptions& options
   }
   made->barrier();  // whoever returns from here knows that the group is complete
   return made;
+}
+
+std::unique_ptr<Bootstrap> make_tcp_bootstrap(const TcpBootstrapOptions& options) {
+  return bootstrap::join_tcp_store(options, options.timeout);
 }
 
 }  // namespace switchyard

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "switchyard/error.h"
@@ -37,8 +38,10 @@ class TopkReader {
 /// cleared.
 class RouteBuilder {
  public:
-  RouteBuilder(const RouteShape& shape, bool row_per_expert)
-      : experts_(static_cast<std::size_t>(shape.num_experts)),
+  RouteBuilder(const RouteShape& shape, bool row_per_expert, const ExpertMap& map)
+      : map_(map),
+        num_named_(map.empty() ? shape.num_experts : static_cast<std::int64_t>(map.size())),
+        experts_(static_cast<std::size_t>(shape.num_experts)),
         ranks_(static_cast<std::size_t>(shape.num_ranks)),
         nodes_(static_cast<std::size_t>(shape.num_nodes())) {
     const auto num_entries =
@@ -51,6 +54,7 @@ class RouteBuilder {
     route_.ordinal.resize(num_entries);
     route_.terms.resize(num_entries);
     route_.num_terms.resize(static_cast<std::size_t>(shape.num_tokens));
+    route_.lost.resize(map_.empty() ? 0 : num_entries);
     route_.rows_per_rank.resize(ranks_.size());
     route_.tokens_per_node.resize(nodes_.size());
     route_.tokens_per_expert.resize(experts_.size());
@@ -66,11 +70,15 @@ class RouteBuilder {
     const std::size_t first =
         static_cast<std::size_t>(token) * static_cast<std::size_t>(route_.shape.topk);
     for (int k = 0; k < route_.shape.topk; ++k) {
-      const std::int64_t expert = reader(token, k);
-      if (expert < -1 || expert >= route_.shape.num_experts) {
-        refuse_entry(token, k, expert);
+      const std::int64_t named = reader(token, k);
+      if (named < -1 || named >= num_named_) {
+        refuse_entry(token, k, named);
       }
-      add_entry(token, static_cast<std::uint8_t>(k), first, static_cast<std::int32_t>(expert));
+      const auto expert = static_cast<std::int32_t>(named);
+      add_entry(token,
+                static_cast<std::uint8_t>(k),
+                first,
+                map_.empty() ? expert : among_members(first + static_cast<std::size_t>(k), expert));
     }
     route_.num_terms[static_cast<std::size_t>(token)] = order_terms(first);
   }
@@ -97,7 +105,14 @@ class RouteBuilder {
                     token,
                     k,
                     expert,
-                    route_.shape.num_experts));
+                    num_named_));
+  }
+
+  /// The expert's number among those of the members, -1 when it is lost.
+  std::int32_t among_members(std::size_t entry, std::int32_t named) {
+    const std::int32_t expert = named < 0 ? named : map_[static_cast<std::size_t>(named)];
+    route_.lost[entry] = expert == kLostExpert ? 1 : 0;
+    return std::max(expert, -1);
   }
 
   /// Notes position k at `seen`; true when the token is there for the first time. No branches here
@@ -177,6 +192,8 @@ class RouteBuilder {
     return count;
   }
 
+  const ExpertMap& map_;
+  std::int64_t num_named_;  // experts that the caller may name
   std::vector<Expert> experts_;
   std::vector<Rank> ranks_;
   std::vector<Seen> nodes_;
@@ -185,8 +202,22 @@ class RouteBuilder {
 
 }  // namespace
 
-Route make_route(const RouteShape& shape, const ConstTensorView& topk_idx, bool row_per_expert) {
-  RouteBuilder builder(shape, row_per_expert);
+ExpertMap map_experts(std::span<const int> members, int world_ranks, int experts_per_rank) {
+  ExpertMap map(static_cast<std::size_t>(world_ranks * experts_per_rank), kLostExpert);
+  std::int32_t next = 0;
+  for (const int member : members) {
+    const auto first = map.begin() + std::ptrdiff_t{member} * experts_per_rank;
+    std::iota(first, first + experts_per_rank, next);
+    next += experts_per_rank;
+  }
+  return map;
+}
+
+Route make_route(const RouteShape& shape,
+                 const ConstTensorView& topk_idx,
+                 bool row_per_expert,
+                 const ExpertMap& experts) {
+  RouteBuilder builder(shape, row_per_expert, experts);
   const TopkReader reader(topk_idx);
   for (int token = 0; token < shape.num_tokens; ++token) {
     builder.add_token(reader, token);

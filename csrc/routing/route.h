@@ -20,6 +20,7 @@ struct RouteShape {
   int num_ranks = 1;
   int ranks_per_node = 1;
 
+  /// Of these ranks only, numbered among themselves.
   [[nodiscard]] int experts_per_rank() const { return num_experts / num_ranks; }
   [[nodiscard]] int num_nodes() const { return num_ranks / ranks_per_node; }
 };
@@ -41,6 +42,9 @@ struct Route {
   std::vector<std::uint8_t>
       terms;  ///< [T][K] opening positions in the contract's order of summation
   std::vector<std::uint8_t> num_terms;  ///< [T] rows of each token
+  /// [T][K] 1 where the caller named an expert of a rank that is no member, routed as none; empty
+  /// when all are members.
+  std::vector<std::uint8_t> lost;
 
   std::vector<std::int32_t> rows_per_rank;    ///< [num_ranks]
   std::vector<std::int32_t> tokens_per_node;  ///< [num_nodes] tokens with at least one expert there
@@ -48,9 +52,21 @@ struct Route {
       tokens_per_expert;  ///< [num_experts] each token once, however often it names the expert
 };
 
+/// Where the experts of a world are whose ranks are not all members: element e is the number of
+/// expert e among those of the members, or kLostExpert. Empty: every expert keeps its number.
+using ExpertMap = std::vector<std::int32_t>;
+inline constexpr std::int32_t kLostExpert = -2;
+
+/// Shapes: members [num_ranks], ascending; the map [world_ranks * experts_per_rank]
+ExpertMap map_experts(std::span<const int> members, int world_ranks, int experts_per_rank);
+
 /// Reads top-k indices [T, K] (int32 or int64, any strides) and derives the route.
-/// Errors: InvalidArgument naming token and position when an index is outside [-1, num_experts)
-Route make_route(const RouteShape& shape, const ConstTensorView& topk_idx, bool row_per_expert);
+/// Errors: InvalidArgument naming token and position when an index is outside [-1, num_experts), or
+///         outside the map
+Route make_route(const RouteShape& shape,
+                 const ConstTensorView& topk_idx,
+                 bool row_per_expert,
+                 const ExpertMap& experts = {});
 
 /// Tokens with at least one expert on `rank`, ascending.
 std::vector<std::int32_t> tokens_of_rank(const Route& route, int rank);

@@ -106,6 +106,9 @@ HeapTensor Buffer::allocate(DType dtype, std::initializer_list<std::int64_t> sha
 const Config& Buffer::config() const {
   return state_->config();
 }
+std::vector<int> Buffer::lost_ranks() const {
+  return state_->lost_ranks();
+}
 MemoryUse Buffer::memory_use() const {
   return state_->memory_use();
 }

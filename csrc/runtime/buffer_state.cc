@@ -46,7 +46,7 @@ void check_one_node(const Topology& topology) {
 }  // namespace
 
 BufferState::BufferState(Group& group, const Config& config)
-    : topology_(group.topology()), id_(next_buffer_id()) {
+    : topology_(group.topology()), membership_(group.membership()), id_(next_buffer_id()) {
   if (sodium_init() < 0) {
     throw Error(ErrorCode::kInternal, "libsodium could not be initialised");
   }
@@ -83,6 +83,7 @@ OperationContext BufferState::context() const {
   OperationContext context;
   context.buffer_id = id_;
   context.config = &config_;
+  context.membership = membership_;
   context.heap_bytes = config_.heap_bytes;
   context.previous_padded_epoch = last_padded_epoch_;
   context.op.peers = peers_;
@@ -312,6 +313,26 @@ HeapTensor BufferState::allocate(DType dtype, std::initializer_list<std::int64_t
                     config_.heap_bytes));
   }
   return HeapTensor(shared_from_this(), *region, TensorView(peers_.local(*region), dtype, shape));
+}
+
+std::vector<int> BufferState::lost_ranks() const {
+  const auto fault = workers_->faults().read();
+  const int named = fault && fault->cause != ErrorCode::kInternal ? fault->wait.peer : -1;
+  std::vector<int> lost;
+  for (int rank = 0; rank < peers_.num_ranks; ++rank) {
+    if (rank == named || watch_->is_dead(rank)) {
+      lost.push_back(membership_.whole() ? rank
+                                         : membership_.members[static_cast<std::size_t>(rank)]);
+    }
+  }
+  for (int rank = 0; rank < membership_.world_ranks; ++rank) {
+    const auto& members = membership_.members;
+    if (std::find(members.begin(), members.end(), rank) == members.end()) {
+      lost.push_back(rank);
+    }
+  }
+  std::sort(lost.begin(), lost.end());
+  return lost;
 }
 
 MemoryUse BufferState::memory_use() const {

@@ -40,6 +40,7 @@ class BufferState : public std::enable_shared_from_this<BufferState> {
 
   [[nodiscard]] const Config& config() const { return config_; }
   [[nodiscard]] MemoryUse memory_use() const;
+  [[nodiscard]] std::vector<int> lost_ranks() const;
   [[nodiscard]] std::string describe() const;
 
  private:
@@ -62,6 +63,7 @@ class BufferState : public std::enable_shared_from_this<BufferState> {
   void release_if_any(std::uint64_t region);
 
   Topology topology_;
+  Membership membership_;
   Config config_;
   std::uint64_t id_;
   protocol::ControlLayout control_;

@@ -24,7 +24,7 @@ int DispatchHandle::topk() const {
   return state().shape().topk;
 }
 int DispatchHandle::num_experts() const {
-  return state().shape().num_experts;
+  return state().named_experts;
 }
 int DispatchHandle::max_tokens() const {
   return state().max_tokens;
@@ -49,6 +49,9 @@ std::span<const std::int32_t> DispatchHandle::row_of_entry() const {
 }
 std::span<const std::int32_t> DispatchHandle::rank_of_entry() const {
   return state().source->route.rank;
+}
+std::span<const std::uint8_t> DispatchHandle::lost_entries() const {
+  return state().source->route.lost;
 }
 std::vector<std::int32_t> DispatchHandle::tokens_of_rank(int rank) const {
   return routing::tokens_of_rank(state().source->route, rank);

@@ -35,6 +35,7 @@ class HandleState {
   std::shared_ptr<const SourceRoute> source;
 
   Layout layout = Layout::kRankMajor;
+  int named_experts = 0;  ///< that the caller may name, those of ranks that are no members too
   int hidden = 0;
   int num_ranks = 1;
   int max_tokens = 0;

@@ -22,11 +22,13 @@ std::int64_t ceil_div(std::int64_t value, std::int64_t divisor) {
 }
 
 void check_experts(const OperationContext& context, int num_experts) {
-  const int ranks = context.op.peers.num_ranks;
+  const int ranks = context.world_ranks();
   if (num_experts <= 0 || num_experts % ranks != 0) {
     refuse("num_experts",
            fmt::format("{}", num_experts),
-           fmt::format("a positive multiple of the {} ranks", ranks));
+           fmt::format("a positive multiple of the {} ranks{}",
+                       ranks,
+                       context.membership.whole() ? "" : " of the world"));
   }
   if (num_experts > context.config->max_experts) {
     refuse("num_experts",
@@ -85,12 +87,16 @@ std::shared_ptr<const SourceRoute> read_route(const OperationContext& context,
   const auto topk_count = static_cast<int>(topk.shape[1]);
   auto source = std::make_shared<SourceRoute>();
   source->index_dtype = topk.dtype;
-  const routing::RouteShape shape{static_cast<int>(num_tokens),
-                                  topk_count,
-                                  request.num_experts,
-                                  context.op.peers.num_ranks,
-                                  context.op.peers.num_ranks};
-  source->route = routing::make_route(shape, topk, request.layout != Layout::kRankMajor);
+  const int num_ranks = context.op.peers.num_ranks;
+  const int experts_per_rank = request.num_experts / context.world_ranks();
+  const routing::RouteShape shape{
+      static_cast<int>(num_tokens), topk_count, experts_per_rank * num_ranks, num_ranks, num_ranks};
+  const routing::ExpertMap experts =
+      context.membership.whole()
+          ? routing::ExpertMap{}
+          : routing::map_experts(
+                context.membership.members, context.membership.world_ranks, experts_per_rank);
+  source->route = routing::make_route(shape, topk, request.layout != Layout::kRankMajor, experts);
   if (request.topk_weights.given()) {
     const Rows weights = check_rows(request.topk_weights,
                                     {.name = "topk_weights",
@@ -132,6 +138,7 @@ std::shared_ptr<HandleState> make_handle(const OperationContext& context,
   handle->buffer_id = context.buffer_id;
   handle->epoch = context.epoch;
   handle->layout = request.layout;
+  handle->named_experts = request.num_experts;
   handle->hidden = static_cast<int>(x.num_cols);
   handle->num_ranks = context.op.peers.num_ranks;
   handle->max_tokens = request.max_tokens;
@@ -139,7 +146,7 @@ std::shared_ptr<HandleState> make_handle(const OperationContext& context,
   handle->zero_padding = request.zero_padding;
   handle->source = read_route(context, request, x.num_rows);
   const std::int64_t padded_rows =
-      std::int64_t{handle->shape().num_experts} * std::int64_t{request.max_tokens};
+      std::int64_t{request.num_experts} * std::int64_t{request.max_tokens};
   if (padded_rows > std::numeric_limits<std::int32_t>::max()) {
     refuse("max_tokens",
            fmt::format("{} ({} places)", request.max_tokens, padded_rows),

@@ -24,10 +24,16 @@ struct alignas(protocol::kPartAlignment) StagingUnit {
 struct OperationContext {
   std::uint64_t buffer_id = 0;
   const Config* config = nullptr;
+  Membership membership{};
   protocol::OperationArgs op;  ///< peers, control, channels; tag of the operation to come
   std::uint64_t epoch = 0;     ///< its number
   std::uint64_t heap_bytes = 0;
   std::uint64_t previous_padded_epoch = 0;  ///< number of the padded dispatch before, 0 for none
+
+  /// Ranks that experts are numbered over.
+  [[nodiscard]] int world_ranks() const {
+    return membership.whole() ? op.peers.num_ranks : membership.world_ranks;
+  }
 };
 
 class Operation {

@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "switchyard/combine.h"
 #include "switchyard/config.h"
@@ -131,6 +132,9 @@ class Buffer {
 
   [[nodiscard]] const Config& config() const;  ///< with every automatic field resolved
   [[nodiscard]] MemoryUse memory_use() const;
+  /// World ranks that this one knows to be lost: whose process has ended, whom the group's fault
+  /// names, and who was no member before. Grows while the buffer lives; what regroup() asks for.
+  [[nodiscard]] std::vector<int> lost_ranks() const;
   /// One line for people: ranks, heap, workers, channels, instruction set.
   [[nodiscard]] std::string describe() const;
 

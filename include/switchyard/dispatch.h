@@ -55,6 +55,10 @@ class DispatchHandle {
   [[nodiscard]] std::span<const std::int32_t> row_of_entry() const;
   /// Destination rank of every top-k entry: [num_tokens][topk], -1 where the entry is -1.
   [[nodiscard]] std::span<const std::int32_t> rank_of_entry() const;
+  /// 1 where an entry names an expert of a rank that is no member of the group (Membership):
+  /// nothing was sent for it, and combine adds nothing. [num_tokens][topk]; empty where the group
+  /// is the world.
+  [[nodiscard]] std::span<const std::uint8_t> lost_entries() const;
   /// Tokens of this rank with at least one expert on `rank`, ascending.
   [[nodiscard]] std::vector<std::int32_t> tokens_of_rank(int rank) const;
 
@@ -83,7 +87,8 @@ struct DispatchRequest {
   /// [T, K] fp32; not given: none are carried and the result has no weights.
   ConstTensorView topk_weights{};
 
-  /// A multiple of the number of ranks; expert e lives on rank e / (num_experts / num_ranks).
+  /// A multiple of the number of ranks; expert e lives on rank e / (num_experts / num_ranks). Ranks
+  /// of the world, where the group is a part of it.
   int num_experts = 0;
   Layout layout = Layout::kRankMajor;
   int expert_alignment = 1;  ///< expert-major: each expert starts at a multiple of this many rows

@@ -1,9 +1,11 @@
 // Who takes part: the ranks of an expert-parallel group and how they are spread over nodes.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 
 #include "switchyard/bootstrap.h"
+#include "switchyard/membership.h"
 
 namespace switchyard {
 
@@ -20,14 +22,17 @@ struct Topology {
 
 struct GroupOptions {
   int ranks_per_node = 0;  ///< ranks that load and store each other's memory; 0: all of them
+  /// Which ranks of a larger world these are, from regroup(); by default the group is the world.
+  Membership membership{};
 };
 
 /// One rank's membership in a group. Move-only. Buffers are made from it, and need it no longer.
 class Group {
  public:
   /// Called by:  one thread of every rank (collective)
-  /// Errors:     InvalidArgument for an empty bootstrap or ranks_per_node that does not divide the
-  ///             ranks; ConfigMismatch naming the rank whose options differ; BootstrapError
+  /// Errors:     InvalidArgument for an empty bootstrap, ranks_per_node that does not divide the
+  ///             ranks, or members that are not ascending ranks of the world, one for each rank;
+  ///             ConfigMismatch naming the rank whose options differ; BootstrapError
   explicit Group(std::unique_ptr<Bootstrap> bootstrap, const GroupOptions& options = {});
 
   Group(Group&&) noexcept = default;
@@ -39,11 +44,17 @@ class Group {
   [[nodiscard]] int rank() const { return bootstrap_->rank(); }
   [[nodiscard]] int num_ranks() const { return topology_.num_ranks; }
   [[nodiscard]] const Topology& topology() const { return topology_; }
+  [[nodiscard]] const Membership& membership() const { return membership_; }
+  /// The number that a rank of this group has in the world.
+  [[nodiscard]] int world_rank(int rank) const {
+    return membership_.whole() ? rank : membership_.members[static_cast<std::size_t>(rank)];
+  }
   [[nodiscard]] Bootstrap& bootstrap() const { return *bootstrap_; }
 
  private:
   std::unique_ptr<Bootstrap> bootstrap_;
   Topology topology_;
+  Membership membership_;
 };
 
 }  // namespace switchyard

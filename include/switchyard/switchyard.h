@@ -10,5 +10,6 @@
 #include "switchyard/error.h"
 #include "switchyard/group.h"
 #include "switchyard/layout.h"
+#include "switchyard/membership.h"
 #include "switchyard/tensor.h"
 #include "switchyard/version.h"

@@ -1,0 +1,97 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+#include <thread>
+
+#include "csrc/bootstrap/contract.h"
+#include "csrc/bootstrap/deadline.h"
+#include "csrc/bootstrap/tcp_rendezvous.h"
+#include "switchyard/error.h"
+#include "switchyard/membership.h"
+
+namespace switchyard {
+namespace {
+
+/// One attempt's limit. Members that know of the same losses meet in milliseconds; one that waits
+/// for a rank that has died meanwhile should look again soon.
+constexpr std::chrono::milliseconds kAttempt{400};
+/// Between attempts: long enough for the lowest member to listen again.
+constexpr std::chrono::milliseconds kPause{10};
+
+std::vector<int> members_without(const std::vector<int>& lost, int world_ranks) {
+  std::vector<int> members;
+  for (int rank = 0; rank < world_ranks; ++rank) {
+    if (std::find(lost.begin(), lost.end(), rank) == lost.end()) {
+      members.push_back(rank);
+    }
+  }
+  return members;
+}
+
+/// Whoever knows of other losses, or comes from another generation, proves another secret.
+std::string secret_of(const RegroupOptions& options, const std::vector<int>& members) {
+  std::string text =
+      fmt::format("{}|generation {}|members", options.tcp.secret, options.generation);
+  for (const int member : members) {
+    text += fmt::format(" {}", member);
+  }
+  return text;
+}
+
+/// The rendezvous of `members`, this rank among them.
+std::unique_ptr<Bootstrap> attempt(const RegroupOptions& options,
+                                   const std::vector<int>& members,
+                                   const bootstrap::Deadline& deadline) {
+  const auto place = std::find(members.begin(), members.end(), options.tcp.rank);
+  TcpBootstrapOptions store = options.tcp;
+  store.rank = static_cast<int>(place - members.begin());
+  store.num_ranks = static_cast<int>(members.size());
+  store.secret = secret_of(options, members);
+  store.listener_fd = -1;
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+      deadline.end() - bootstrap::Deadline::Clock::now());
+  return bootstrap::join_tcp_store(store, std::clamp(left, std::chrono::milliseconds{1}, kAttempt));
+}
+
+void check_world(const RegroupOptions& options) {
+  bootstrap::check_rank(options.tcp.rank, options.tcp.num_ranks);
+  if (options.tcp.port == 0) {
+    throw InvalidArgument("port: got 0, wanted 1 to 65535, the same on every rank");
+  }
+}
+
+}  // namespace
+
+Regrouped regroup(const RegroupOptions& options) {
+  check_world(options);
+  const bootstrap::Deadline deadline(options.tcp.timeout);
+  std::string problem;
+  do {
+    std::vector<int> lost;
+    if (options.lost_ranks) {
+      lost = options.lost_ranks();
+    }
+    if (std::find(lost.begin(), lost.end(), options.tcp.rank) != lost.end()) {
+      throw BootstrapError(fmt::format(
+          "regroup: rank {} itself is taken for lost by its group, which goes on without "
+          "it; it may come back at a later generation",
+          options.tcp.rank));
+    }
+    std::vector<int> members = members_without(lost, options.tcp.num_ranks);
+    try {
+      auto store = attempt(options, members, deadline);
+      return {std::move(store), {options.tcp.num_ranks, std::move(members)}};
+    } catch (const BootstrapError& error) {
+      problem = fmt::format("{} (meeting {})", error.what(), bootstrap::describe_ranks(members));
+    }
+    std::this_thread::sleep_for(kPause);
+  } while (!deadline.passed());
+  throw BootstrapError(
+      fmt::format("regroup: no group came together at generation {} within {} ms; last: {}",
+                  options.generation,
+                  options.tcp.timeout.count(),
+                  problem));
+}
+
+}  // namespace switchyard
