@@ -60,9 +60,10 @@ void throw_fault(const host::Fault& fault, int rank, std::chrono::milliseconds t
   const std::string where = fault_text(fault, rank);
   switch (fault.cause) {
     case ErrorCode::kPeerLost:
-      throw PeerLost(
-          fault.wait.peer,
-          fmt::format("rank {} died: {}; rebuild the group without it", fault.wait.peer, where));
+      throw PeerLost(fault.wait.peer,
+                     fmt::format("rank {} died: {}; regroup() lets the others go on without it",
+                                 fault.wait.peer,
+                                 where));
     case ErrorCode::kTimeout:
       throw Timeout(
           fault.wait.peer,

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,6 +20,7 @@
 #include "switchyard/switchyard.h"
 #include "tests/support/moe_group.h"
 #include "tests/support/process.h"
+#include "tests/support/shared_value.h"
 
 namespace switchyard {
 namespace {
@@ -96,21 +96,7 @@ TEST(Processes, ExchangeVerifiedRowsOverSharedMemory) {
   EXPECT_EQ(entries_in_shared_memory(), 0U);
 }
 
-/// Memory that a test shares with the processes it forks.
-template <class T>
-class Shared {
- public:
-  Shared()
-      : value_(new (mmap(
-            nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) T{}) {}
-  Shared(const Shared&) = delete;
-  Shared& operator=(const Shared&) = delete;
-  ~Shared() { munmap(value_, sizeof(T)); }
-  T* operator->() const { return value_; }
-
- private:
-  T* value_;
-};
+using test::SharedValue;
 
 struct Progress {
   std::atomic<int> rounds[8];
@@ -119,14 +105,16 @@ struct Progress {
 constexpr int kEnded = -1;
 
 /// Waits, within reason, until the rank's number of rounds satisfies `wanted`.
-void await(const Shared<Progress>& progress, int rank, const std::function<bool(int)>& wanted) {
+void await(const SharedValue<Progress>& progress,
+           int rank,
+           const std::function<bool(int)>& wanted) {
   const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (!wanted(progress->rounds[rank].load()) && std::chrono::steady_clock::now() < limit) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 }
 
-void await_warm(const Shared<Progress>& progress, int rank) {
+void await_warm(const SharedValue<Progress>& progress, int rank) {
   await(progress, rank, [](int rounds) { return rounds >= 2; });
 }
 
@@ -134,7 +122,7 @@ void await_warm(const Shared<Progress>& progress, int rank) {
 /// `victim` are told apart.
 void exchange_until_error(Bootstrap& bootstrap,
                           const Config& config,
-                          const Shared<Progress>& progress,
+                          const SharedValue<Progress>& progress,
                           int victim,
                           ErrorCode wanted) {
   Rank rank(bootstrap, config);
@@ -162,7 +150,7 @@ TEST(Processes, AKilledRankIsNamedByAllOthersWithinTheDeadline) {
   for (int round = 0; round < 12; ++round) {
     const int victim = static_cast<int>(random() % 4);
     const auto delay = std::chrono::microseconds(random() % 3000);
-    Shared<Progress> progress;
+    SharedValue<Progress> progress;
     test::Processes processes;
     test::start_ranks(processes, 4, [&](Bootstrap& bootstrap) {
       exchange_until_error(
@@ -182,7 +170,7 @@ TEST(Processes, AKilledRankIsNamedByAllOthersWithinTheDeadline) {
 
 TEST(Processes, AStoppedRankIsATimeoutThatNamesIt) {
   constexpr int kVictim = 2;
-  Shared<Progress> progress;
+  SharedValue<Progress> progress;
   test::Processes processes;
   test::start_ranks(processes, 4, [&](Bootstrap& bootstrap) {
     if (bootstrap.rank() == kVictim) {
