@@ -36,9 +36,10 @@ class TopkReader {
 /// Fills a Route token by token. What it must know of the token at hand lies in tables by expert,
 /// rank and node, whose entries carry the token's number, so that nothing is searched and nothing
 /// cleared.
+template <bool kRowPerExpert>
 class RouteBuilder {
  public:
-  RouteBuilder(const RouteShape& shape, bool row_per_expert, const ExpertMap& map)
+  RouteBuilder(const RouteShape& shape, const ExpertMap& map)
       : map_(map),
         num_named_(map.empty() ? shape.num_experts : static_cast<std::int64_t>(map.size())),
         experts_(static_cast<std::size_t>(shape.num_experts)),
@@ -47,7 +48,7 @@ class RouteBuilder {
     const auto num_entries =
         static_cast<std::size_t>(shape.num_tokens) * static_cast<std::size_t>(shape.topk);
     route_.shape = shape;
-    route_.row_per_expert = row_per_expert;
+    route_.row_per_expert = kRowPerExpert;
     route_.expert.resize(num_entries);
     route_.rank.resize(num_entries);
     route_.opener.resize(num_entries);
@@ -69,21 +70,39 @@ class RouteBuilder {
   void add_token(const TopkReader& reader, int token) {
     const std::size_t first =
         static_cast<std::size_t>(token) * static_cast<std::size_t>(route_.shape.topk);
+    const Columns columns = columns_at(first);
+    bool has_duplicates = false;
     for (int k = 0; k < route_.shape.topk; ++k) {
       const std::int64_t named = reader(token, k);
       if (named < -1 || named >= num_named_) {
         refuse_entry(token, k, named);
       }
       const auto expert = static_cast<std::int32_t>(named);
-      add_entry(token,
-                static_cast<std::uint8_t>(k),
-                first,
-                map_.empty() ? expert : among_members(first + static_cast<std::size_t>(k), expert));
+      has_duplicates |= add_entry(
+          columns,
+          token,
+          static_cast<std::uint8_t>(k),
+          map_.empty() ? expert : among_members(first + static_cast<std::size_t>(k), expert));
     }
-    route_.num_terms[static_cast<std::size_t>(token)] = order_terms(first);
+    route_.has_duplicates = route_.has_duplicates || has_duplicates;
+    const std::uint8_t num_terms = order_terms(columns);
+    route_.num_terms[static_cast<std::size_t>(token)] = num_terms;
+    if (nodes_.size() == 1) {
+      route_.tokens_per_node[0] += num_terms > 0 ? 1 : 0;
+    }
   }
 
-  Route take() { return std::move(route_); }
+  Route take() {
+    std::transform(experts_.begin(),
+                   experts_.end(),
+                   route_.tokens_per_expert.begin(),
+                   [](const Expert& expert) { return expert.tokens; });
+    std::transform(
+        ranks_.begin(), ranks_.end(), route_.rows_per_rank.begin(), [](const Rank& rank) {
+          return rank.rows;
+        });
+    return std::move(route_);
+  }
 
  private:
   /// What the current token has with one expert, rank or node.
@@ -94,10 +113,29 @@ class RouteBuilder {
   };
   struct Expert : Seen {
     std::int32_t rank = 0;
+    std::int32_t tokens = 0;  ///< so far
   };
   struct Rank : Seen {
     std::int32_t node = 0;
+    std::int32_t rows = 0;  ///< so far
   };
+
+  /// The entries of one token, by position. Held by value: a store of a byte could change a pointer
+  /// in the route itself, for all the compiler knows, and have it read again.
+  struct Columns {
+    std::int32_t* expert;
+    std::int32_t* rank;
+    std::uint8_t* opener;
+    std::int32_t* ordinal;
+    std::uint8_t* terms;
+  };
+  Columns columns_at(std::size_t first) {
+    return {&route_.expert[first],
+            &route_.rank[first],
+            &route_.opener[first],
+            &route_.ordinal[first],
+            &route_.terms[first]};
+  }
 
   [[noreturn]] void refuse_entry(int token, int k, std::int64_t expert) const {
     throw InvalidArgument(
@@ -126,68 +164,71 @@ class RouteBuilder {
     return first_time;
   }
 
-  void add_entry(int token, std::uint8_t k, std::size_t first, std::int32_t expert) {
-    const std::size_t entry = first + k;
-    route_.expert[entry] = expert;
+  /// True when the token has named the expert before.
+  bool add_entry(Columns entry, int token, std::uint8_t k, std::int32_t expert) {
+    entry.expert[k] = expert;
     if (expert < 0) {
-      route_.rank[entry] = -1;
-      route_.opener[entry] = kNoOpener;
-      route_.ordinal[entry] = -1;
-      return;
+      entry.rank[k] = -1;
+      entry.opener[k] = kNoOpener;
+      entry.ordinal[k] = -1;
+      return false;
     }
-    const auto expert_idx = static_cast<std::size_t>(expert);
-    route_.rank[entry] = experts_[expert_idx].rank;
-    const auto rank = static_cast<std::size_t>(experts_[expert_idx].rank);
-    const auto node = static_cast<std::size_t>(ranks_[rank].node);
-    const bool new_expert = visit(experts_[expert_idx], token, k);
-    const bool new_rank = visit(ranks_[rank], token, k);
-    route_.tokens_per_node[node] += visit(nodes_[node], token, k) ? 1 : 0;
-    route_.has_duplicates = route_.has_duplicates || !new_expert;
+    Expert& of_expert = experts_[static_cast<std::size_t>(expert)];
+    const std::int32_t rank = of_expert.rank;
+    Rank& of_rank = ranks_[static_cast<std::size_t>(rank)];
+    const bool new_expert = visit(of_expert, token, k);
+    const bool new_rank = visit(of_rank, token, k);
+    if (nodes_.size() > 1) {
+      const auto node = static_cast<std::size_t>(of_rank.node);
+      route_.tokens_per_node[node] += visit(nodes_[node], token, k) ? 1 : 0;
+    }
 
-    const bool opens = route_.row_per_expert ? new_expert : new_rank;
-    const std::uint8_t opener =
-        route_.row_per_expert ? experts_[expert_idx].first : ranks_[rank].first;
-    std::int32_t& rows = route_.rows_per_rank[rank];
-    const std::int32_t next = route_.row_per_expert ? route_.tokens_per_expert[expert_idx] : rows;
-    route_.opener[entry] = opener;
-    route_.ordinal[entry] = opens ? next : route_.ordinal[first + opener];
-    rows += opens ? 1 : 0;
-    route_.tokens_per_expert[expert_idx] += new_expert ? 1 : 0;
+    const bool opens = kRowPerExpert ? new_expert : new_rank;
+    const std::uint8_t opener = kRowPerExpert ? of_expert.first : of_rank.first;
+    const std::int32_t next = kRowPerExpert ? of_expert.tokens : of_rank.rows;
+    entry.rank[k] = rank;
+    entry.opener[k] = opener;
+    entry.ordinal[k] = opens ? next : entry.ordinal[opener];
+    of_rank.rows += opens ? 1 : 0;
+    of_expert.tokens += new_expert ? 1 : 0;
+    return !new_expert;
   }
 
   /// Writes the opening positions of the token in the contract's order: groups by their rank's last
   /// top-k position, and within a group by position. Returns how many.
-  std::uint8_t order_terms(std::size_t first) {
-    return route_.row_per_expert ? order_expert_rows(first) : order_rank_rows(first);
+  std::uint8_t order_terms(Columns entry) const {
+    if constexpr (kRowPerExpert) {
+      return order_expert_rows(entry);
+    } else {
+      return order_rank_rows(entry);
+    }
   }
 
-  std::uint8_t order_rank_rows(std::size_t first) {
-    std::uint8_t* terms = &route_.terms[first];
+  std::uint8_t order_rank_rows(Columns entry) const {
     std::uint8_t count = 0;
-    for (std::size_t last = 0; last < static_cast<std::size_t>(route_.shape.topk); ++last) {
-      const std::int32_t rank = route_.rank[first + last];
+    for (int last = 0; last < route_.shape.topk; ++last) {
+      const std::int32_t rank = entry.rank[last];
       const Seen& group = ranks_[static_cast<std::size_t>(std::max(rank, 0))];
-      terms[count] =
-          group.first | kClosesGroup;  // overwritten unless this position is the rank's last
+      // Overwritten unless this position is the rank's last.
+      entry.terms[count] = group.first | kClosesGroup;
       count = static_cast<std::uint8_t>(count + (rank >= 0 && group.last == last ? 1 : 0));
     }
     return count;
   }
 
-  std::uint8_t order_expert_rows(std::size_t first) {
-    std::uint8_t* terms = &route_.terms[first];
+  std::uint8_t order_expert_rows(Columns entry) const {
     std::uint8_t count = 0;
-    for (std::size_t last = 0; last < static_cast<std::size_t>(route_.shape.topk); ++last) {
-      const std::int32_t rank = route_.rank[first + last];
+    for (int last = 0; last < route_.shape.topk; ++last) {
+      const std::int32_t rank = entry.rank[last];
       if (rank < 0 || ranks_[static_cast<std::size_t>(rank)].last != last) {
         continue;
       }
-      for (std::size_t k = ranks_[static_cast<std::size_t>(rank)].first; k <= last; ++k) {
-        terms[count] = static_cast<std::uint8_t>(k);
-        const bool is_row = route_.rank[first + k] == rank && route_.opener[first + k] == k;
+      for (int k = ranks_[static_cast<std::size_t>(rank)].first; k <= last; ++k) {
+        entry.terms[count] = static_cast<std::uint8_t>(k);
+        const bool is_row = entry.rank[k] == rank && entry.opener[k] == k;
         count = static_cast<std::uint8_t>(count + (is_row ? 1 : 0));
       }
-      terms[count - 1] |= kClosesGroup;
+      entry.terms[count - 1] |= kClosesGroup;
     }
     return count;
   }
@@ -199,6 +240,15 @@ class RouteBuilder {
   std::vector<Seen> nodes_;
   Route route_;
 };
+
+template <bool kRowPerExpert>
+Route build_route(const RouteShape& shape, const TopkReader& reader, const ExpertMap& experts) {
+  RouteBuilder<kRowPerExpert> builder(shape, experts);
+  for (int token = 0; token < shape.num_tokens; ++token) {
+    builder.add_token(reader, token);
+  }
+  return builder.take();
+}
 
 }  // namespace
 
@@ -217,12 +267,9 @@ Route make_route(const RouteShape& shape,
                  const ConstTensorView& topk_idx,
                  bool row_per_expert,
                  const ExpertMap& experts) {
-  RouteBuilder builder(shape, row_per_expert, experts);
   const TopkReader reader(topk_idx);
-  for (int token = 0; token < shape.num_tokens; ++token) {
-    builder.add_token(reader, token);
-  }
-  return builder.take();
+  return row_per_expert ? build_route<true>(shape, reader, experts)
+                        : build_route<false>(shape, reader, experts);
 }
 
 std::vector<std::int32_t> tokens_of_rank(const Route& route, int rank) {

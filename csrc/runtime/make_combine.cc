@@ -1,8 +1,6 @@
 // From a CombineRequest to the arguments of its roles.
 #include <fmt/format.h>
 
-#include <cstring>
-
 #include "csrc/protocol/combine_accumulate.h"
 #include "csrc/protocol/combine_announce.h"
 #include "csrc/protocol/combine_copy_in.h"
@@ -132,11 +130,8 @@ void fill_routing(CombineOperation& operation, const CombineRequest& request) {
                                      .num_cols = topk,
                                      .alignment = sizeof(float)});
     operation.topk_weights.resize(route.expert.size());
-    for (std::int64_t token = 0; token < weights.num_rows; ++token) {
-      std::memcpy(operation.topk_weights.data() + token * topk,
-                  weights.data + static_cast<std::uint64_t>(token) * weights.stride_bytes,
-                  static_cast<std::size_t>(topk) * sizeof(float));
-    }
+    pack_rows(
+        weights, static_cast<std::size_t>(topk) * sizeof(float), operation.topk_weights.data());
   }
   operation.args.routing = {route.expert.data(),
                             route.rank.data(),

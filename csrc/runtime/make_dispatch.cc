@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <limits>
 
 #include "csrc/protocol/count_exchange.h"
@@ -106,12 +105,7 @@ std::shared_ptr<const SourceRoute> read_route(const OperationContext& context,
                                      .alignment = sizeof(float)});
     source->weighted = true;
     source->weight.resize(source->route.expert.size());
-    const std::size_t row_bytes = static_cast<std::size_t>(topk_count) * sizeof(float);
-    for (std::int64_t token = 0; token < num_tokens; ++token) {
-      std::memcpy(source->weight.data() + token * topk_count,
-                  weights.data + static_cast<std::uint64_t>(token) * weights.stride_bytes,
-                  row_bytes);
-    }
+    pack_rows(weights, static_cast<std::size_t>(topk_count) * sizeof(float), source->weight.data());
   }
   return source;
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <string>
 
 #include "switchyard/error.h"
@@ -90,6 +91,20 @@ void check_pointer(const ConstTensorView& view, const RowsWanted& wanted) {
 }
 
 }  // namespace
+
+void pack_rows(const Rows& rows, std::size_t row_bytes, void* to) {
+  auto* next = static_cast<std::byte*>(to);
+  if (rows.num_rows == 0) {
+    return;
+  }
+  if (rows.stride_bytes == row_bytes) {
+    std::memcpy(next, rows.data, row_bytes * static_cast<std::size_t>(rows.num_rows));
+    return;
+  }
+  for (std::int64_t row = 0; row < rows.num_rows; ++row, next += row_bytes) {
+    std::memcpy(next, rows.data + static_cast<std::uint64_t>(row) * rows.stride_bytes, row_bytes);
+  }
+}
 
 void refuse(std::string_view name, std::string_view got, std::string_view wanted) {
   throw InvalidArgument(fmt::format("{}: got {}, wanted {}", name, got, wanted));

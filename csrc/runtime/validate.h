@@ -37,6 +37,9 @@ Rows check_rows(const ConstTensorView& view, const RowsWanted& wanted);
 /// The same for a vector; returns its pointer.
 const std::byte* check_vector(const ConstTensorView& view, const RowsWanted& wanted);
 
+/// Copies the rows to one place without gaps. Shapes: to [num_rows * row_bytes]
+void pack_rows(const Rows& rows, std::size_t row_bytes, void* to);
+
 /// InvalidArgument with "name: got ..., wanted ...".
 [[noreturn]] void refuse(std::string_view name, std::string_view got, std::string_view wanted);
 
