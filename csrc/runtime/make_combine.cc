@@ -113,25 +113,32 @@ void fill_contributions(CombineOperation& operation) {
                                   handle.base.data()};
 }
 
+/// [T, K], or nothing.
+Rows check_topk_weights(const CombineRequest& request, const HandleState& handle) {
+  if (!request.topk_weights.given()) {
+    return {};
+  }
+  if (!handle.row_per_expert()) {
+    refuse("topk_weights",
+           "a tensor with layout rank-major, whose rows already sum several experts",
+           "nothing; weight the rows on the experts' rank (row_weights)");
+  }
+  return check_rows(request.topk_weights,
+                    {.name = "topk_weights",
+                     .dtypes = {DType::kFp32},
+                     .num_rows = handle.shape().num_tokens,
+                     .num_cols = handle.shape().topk,
+                     .alignment = sizeof(float)});
+}
+
 void fill_routing(CombineOperation& operation, const CombineRequest& request) {
   const HandleState& handle = *operation.handle;
   const routing::Route& route = handle.source->route;
-  const int topk = handle.shape().topk;
   if (request.topk_weights.given()) {
-    if (!handle.row_per_expert()) {
-      refuse("topk_weights",
-             "a tensor with layout rank-major, whose rows already sum several experts",
-             "nothing; weight the rows on the experts' rank (row_weights)");
-    }
-    const Rows weights = check_rows(request.topk_weights,
-                                    {.name = "topk_weights",
-                                     .dtypes = {DType::kFp32},
-                                     .num_rows = handle.shape().num_tokens,
-                                     .num_cols = topk,
-                                     .alignment = sizeof(float)});
     operation.topk_weights.resize(route.expert.size());
-    pack_rows(
-        weights, static_cast<std::size_t>(topk) * sizeof(float), operation.topk_weights.data());
+    pack_rows(check_topk_weights(request, handle),
+              static_cast<std::size_t>(handle.shape().topk) * sizeof(float),
+              operation.topk_weights.data());
   }
   operation.args.routing = {route.expert.data(),
                             route.rank.data(),
@@ -141,6 +148,11 @@ void fill_routing(CombineOperation& operation, const CombineRequest& request) {
                             route.num_terms.data(),
                             request.topk_weights.given() ? operation.topk_weights.data() : nullptr,
                             route.has_duplicates};
+  if (operation.args.problem.sums_topk_weights) {
+    operation.summed_topk_weights.resize(route.expert.size());
+    operation.args.output.topk_weights =
+        reinterpret_cast<std::byte*>(operation.summed_topk_weights.data());
+  }
 }
 
 void fill_output(CombineOperation& operation, const CombineRequest& request) {
@@ -172,10 +184,6 @@ void fill_output(CombineOperation& operation, const CombineRequest& request) {
     output.bias_strides[output.num_biases] = bias.stride_bytes;
     ++output.num_biases;
   }
-  if (problem.sums_topk_weights) {
-    operation.summed_topk_weights.resize(operation.handle->source->route.expert.size());
-    output.topk_weights = reinterpret_cast<std::byte*>(operation.summed_topk_weights.data());
-  }
 }
 
 void describe(CombineOperation& operation) {
@@ -206,16 +214,16 @@ void add_roles(CombineOperation& operation) {
 
 }  // namespace
 
-std::shared_ptr<CombineOperation> make_combine(const OperationContext& context,
-                                               const CombineRequest& request,
-                                               const std::shared_ptr<const HandleState>& handle) {
+std::shared_ptr<CombineOperation> prepare_combine(
+    const OperationContext& context,
+    const CombineRequest& request,
+    const std::shared_ptr<const HandleState>& handle) {
   auto operation = std::make_shared<CombineOperation>(context.epoch);
   operation->handle = handle;
   const Rows x = check_x(request, *handle);
   fill_problem(*operation, request, x);
   fill_experts(*operation, context, request, x);
-  fill_contributions(*operation);
-  fill_routing(*operation, request);
+  (void)check_topk_weights(request, *handle);
   fill_output(*operation, request);
   describe(*operation);
   protocol::CombineArgs& args = operation->args;
@@ -224,6 +232,15 @@ std::shared_ptr<CombineOperation> make_combine(const OperationContext& context,
   args.op.flags = &operation->flags;
   args.op.failure = &operation->failure;
   args.chunk_tokens = context.config->chunk_tokens;
+  return operation;
+}
+
+std::shared_ptr<CombineOperation> make_combine(const OperationContext& context,
+                                               const CombineRequest& request,
+                                               const std::shared_ptr<const HandleState>& handle) {
+  auto operation = prepare_combine(context, request, handle);
+  fill_contributions(*operation);
+  fill_routing(*operation, request);
   add_roles(*operation);
   return operation;
 }
