@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "csrc/runtime/buffer_state.h"
+#include "csrc/runtime/host_buffer.h"
 #include "csrc/runtime/results.h"
 #include "switchyard/error.h"
 
@@ -30,7 +30,7 @@ Pending<Result>::~Pending() {
 
 template <class Result>
 bool Pending<Result>::ready() const {
-  return operation_ != nullptr && operation_->job->done();
+  return operation_ != nullptr && buffer_->is_done(*operation_);
 }
 
 template <class Result>
@@ -83,7 +83,7 @@ void HeapTensor::release() {
 }
 
 Buffer::Buffer(Group& group, const Config& config)
-    : state_(std::make_shared<runtime::BufferState>(group, config)) {}
+    : state_(std::make_shared<runtime::HostBuffer>(group, config)) {}
 Buffer::Buffer(Buffer&&) noexcept = default;
 Buffer& Buffer::operator=(Buffer&&) noexcept = default;
 Buffer::~Buffer() = default;

@@ -1,9 +1,11 @@
-// The inside of a Buffer: heap, workers, epochs, and the life of every operation. Results hold it
-// alive.
+// The inside of a Buffer, whatever runs its roles: heap, epochs, what is in flight, and the way
+// from request to result. Results hold it alive. host_buffer.h runs roles on worker threads.
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -12,27 +14,34 @@
 #include "csrc/memory/peer_watch.h"
 #include "csrc/memory/symmetric_heap.h"
 #include "csrc/runtime/operation.h"
-#include "csrc/targets/host/workers.h"
+#include "csrc/targets/fault.h"
 #include "switchyard/buffer.h"
 
 namespace switchyard::runtime {
 
 class BufferState : public std::enable_shared_from_this<BufferState> {
  public:
-  BufferState(Group& group, const Config& config);
   BufferState(const BufferState&) = delete;
   BufferState& operator=(const BufferState&) = delete;
-  ~BufferState();
+  virtual ~BufferState() = default;
 
   /// With `background`, the operation goes on without the caller.
-  PendingDispatch issue(const DispatchRequest& request, bool background);
-  PendingCombine issue(const CombineRequest& request, bool background);
+  virtual std::shared_ptr<Operation> start(const DispatchRequest& request, bool background) = 0;
+  virtual std::shared_ptr<Operation> start(const CombineRequest& request, bool background) = 0;
+  [[nodiscard]] virtual bool is_done(const Operation& operation) const = 0;
 
   /// Waits, takes the outcome, throws what went wrong.
-  DispatchResult finish_dispatch(const std::shared_ptr<Operation>& operation);
-  CombineResult finish_combine(const std::shared_ptr<Operation>& operation);
+  virtual DispatchResult finish_dispatch(const std::shared_ptr<Operation>& operation) = 0;
+  virtual CombineResult finish_combine(const std::shared_ptr<Operation>& operation) = 0;
   /// Waits and drops the outcome; for operations that nobody finishes.
   void abandon(const std::shared_ptr<Operation>& operation) noexcept;
+
+  PendingDispatch issue(const DispatchRequest& request, bool background) {
+    return {shared_from_this(), start(request, background)};
+  }
+  PendingCombine issue(const CombineRequest& request, bool background) {
+    return {shared_from_this(), start(request, background)};
+  }
 
   HeapTensor allocate(DType dtype, std::initializer_list<std::int64_t> shape);
   void release_region(std::uint64_t offset) { arena_->release(offset); }
@@ -41,26 +50,31 @@ class BufferState : public std::enable_shared_from_this<BufferState> {
   [[nodiscard]] const Config& config() const { return config_; }
   [[nodiscard]] MemoryUse memory_use() const;
   [[nodiscard]] std::vector<int> lost_ranks() const;
-  [[nodiscard]] std::string describe() const;
+  [[nodiscard]] virtual std::string describe() const = 0;
 
- private:
-  struct Quarantined {
-    std::uint64_t region;
-    std::uint64_t epoch;
-  };
+ protected:
+  /// Agrees on the configuration; the heap is the derived class's to make.
+  BufferState(Group& group, const Config& config);
+
+  /// Takes the heap, whose first bytes are the control block, into use.
+  void adopt_heap(Bootstrap& rendezvous, std::unique_ptr<memory::SymmetricHeap> heap);
+
+  /// The group's fault, if there is one.
+  [[nodiscard]] virtual std::optional<targets::Fault> fault() const = 0;
 
   [[nodiscard]] OperationContext context() const;
+  /// Throws the group's fault, or InvalidState when too much is in flight.
   void check_can_issue() const;
   [[nodiscard]] std::shared_ptr<const HandleState> check_handle(const DispatchHandle& handle) const;
-  void start(const std::shared_ptr<Operation>& operation, bool background);
-  void prepare_padded(DispatchOperation& operation);
-  void wait(Operation& operation);
-  void throw_if_unsuccessful(Operation& operation);
-  void offer_next_padded(const DispatchOperation& operation);
-  void forget_padded();
-  void quarantine(std::uint64_t region, std::uint64_t epoch);
-  void release_quarantined(std::uint64_t finished_epoch);
+  /// The operation of the next epoch exists from here on.
+  void count(Operation& operation);
+  /// The operation is over; its outcome is about to be taken.
+  void retire(Operation& operation);
   void release_if_any(std::uint64_t region);
+  /// What finish_dispatch returns.
+  static DispatchResult make_result(std::shared_ptr<const HandleState> handle,
+                                    std::unique_ptr<LandedRows> rows);
+  static CombineResult make_result(std::unique_ptr<CombinedRows> rows);
 
   Topology topology_;
   Membership membership_;
@@ -71,14 +85,10 @@ class BufferState : public std::enable_shared_from_this<BufferState> {
   protocol::Peers peers_;
   std::unique_ptr<memory::PeerWatch> watch_;
   std::unique_ptr<memory::Arena> arena_;
-  std::unique_ptr<host::Workers> workers_;
 
   std::uint64_t epoch_ = 0;             // of the last operation issued
   std::set<std::uint64_t> unfinished_;  // epochs issued and not finished
   std::uint64_t last_padded_epoch_ = 0;
-  std::uint64_t offered_region_ = protocol::kNoRegion;  // for the next padded dispatch
-  std::uint32_t offered_signature_ = 0;
-  std::vector<Quarantined> quarantined_;  // peers may still write there
 };
 
 }  // namespace switchyard::runtime

@@ -38,11 +38,13 @@ struct OperationContext {
 
 class Operation {
  public:
-  explicit Operation(std::uint64_t epoch) : job(std::make_shared<host::Job>(epoch)) {}
+  explicit Operation(std::uint64_t number)
+      : epoch(number), job(std::make_shared<host::Job>(number)) {}
   Operation(const Operation&) = delete;
   Operation& operator=(const Operation&) = delete;
   virtual ~Operation() = default;
 
+  std::uint64_t epoch;  ///< its number
   std::shared_ptr<host::Job> job;
   Descriptor descriptor;
   protocol::LocalFlags flags;

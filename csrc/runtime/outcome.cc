@@ -12,7 +12,7 @@ namespace {
 using protocol::Failure;
 using protocol::FailureKind;
 
-std::string fault_text(const host::Fault& fault, int rank) {
+std::string fault_text(const targets::Fault& fault, int rank) {
   return fmt::format(
       "rank {}{}, {} of channel {}, operation {}: waited for {} from rank {} (wanted word {:#x}, "
       "saw {:#x})",
@@ -56,7 +56,7 @@ std::string mismatch_text(const Operation& operation, int peer) {
 
 }  // namespace
 
-void throw_fault(const host::Fault& fault, int rank, std::chrono::milliseconds timeout) {
+void throw_fault(const targets::Fault& fault, int rank, std::chrono::milliseconds timeout) {
   const std::string where = fault_text(fault, rank);
   switch (fault.cause) {
     case ErrorCode::kPeerLost:
@@ -81,13 +81,13 @@ bool is_corrupt(const Operation& operation) {
   return operation.flags.corrupt != 0 || operation.failure.kind == FailureKind::kCorrupt;
 }
 
-host::Fault corruption_fault(const Operation& operation, int rank) {
-  host::Fault fault;
+targets::Fault corruption_fault(const Operation& operation, int rank) {
+  targets::Fault fault;
   fault.cause = ErrorCode::kInternal;
   fault.reporter = rank;
   fault.wait.peer = operation.flags.corrupt != 0 ? static_cast<int>(operation.flags.corrupt - 1)
                                                  : operation.failure.rank;
-  fault.epoch = operation.job->epoch();
+  fault.epoch = operation.epoch;
   return fault;
 }
 
@@ -107,7 +107,7 @@ void throw_failure(const Operation& operation, std::uint64_t heap_bytes) {
                                        "every rank must issue the "
                                        "same sequence of operations",
                                        operation.name(),
-                                       operation.job->epoch(),
+                                       operation.epoch,
                                        mismatch_text(operation, failure.rank)));
     case FailureKind::kHeapTooSmall:
       throw_no_room(operation, heap_bytes);

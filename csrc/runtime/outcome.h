@@ -5,19 +5,19 @@
 #include <cstdint>
 
 #include "csrc/runtime/operation.h"
-#include "csrc/targets/host/fault_board.h"
+#include "csrc/targets/fault.h"
 
 namespace switchyard::runtime {
 
 /// The group failed: PeerLost, Timeout or an internal error, with rank, role, channel and step.
-[[noreturn]] void throw_fault(const host::Fault& fault,
+[[noreturn]] void throw_fault(const targets::Fault& fault,
                               int rank,
                               std::chrono::milliseconds timeout);
 
 /// Whether the operation failed on what a peer sent, which no other rank can know of.
 bool is_corrupt(const Operation& operation);
 /// That, as a fault of the group.
-host::Fault corruption_fault(const Operation& operation, int rank);
+targets::Fault corruption_fault(const Operation& operation, int rank);
 
 /// The operation failed on every rank alike; the group stays usable.
 [[noreturn]] void throw_failure(const Operation& operation, std::uint64_t heap_bytes);

@@ -1,5 +1,5 @@
 // A group whose operations are built by the runtime and whose roles are stepped by a test, over a
-// WeakMemory. Each rank keeps its books (epochs, slots, padded regions) as BufferState does.
+// WeakMemory. Each rank keeps its books (epochs, slots, padded regions) as HostBuffer does.
 #pragma once
 
 #include <cstdint>

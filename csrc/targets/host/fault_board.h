@@ -6,18 +6,11 @@
 
 #include "csrc/protocol/control_block.h"
 #include "csrc/protocol/peers.h"
-#include "csrc/protocol/progress.h"
-#include "switchyard/error.h"
+#include "csrc/targets/fault.h"
 
 namespace switchyard::host {
 
-struct Fault {
-  ErrorCode cause = ErrorCode::kInternal;  ///< kTimeout, kPeerLost or kInternal
-  int reporter = -1;
-  protocol::RoleKind role = protocol::RoleKind::kCountExchange;
-  protocol::WaitPoint wait;
-  std::uint64_t epoch = 0;
-};
+using targets::Fault;
 
 class FaultBoard {
  public:

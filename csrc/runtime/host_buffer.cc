@@ -1,0 +1,193 @@
+#include "csrc/runtime/host_buffer.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "csrc/protocol/padded_permits.h"
+#include "csrc/runtime/outcome.h"
+#include "csrc/runtime/results.h"
+#include "csrc/targets/host/row_ops.h"
+#include "switchyard/error.h"
+
+namespace switchyard::runtime {
+
+HostBuffer::HostBuffer(Group& group, const Config& config) : BufferState(group, config) {
+  Bootstrap& rendezvous = group.bootstrap();
+  adopt_heap(rendezvous,
+             memory::SymmetricHeap::create(
+                 rendezvous, {config_.heap_bytes, config_.heap_kind, config_.use_huge_pages}));
+  workers_ = std::make_unique<host::Workers>(host::WorkerOptions{
+      .peers = peers_,
+      .control = control_,
+      .arena = arena_.get(),
+      .is_dead = [watch = watch_.get()](int rank) { return watch->is_dead(rank); },
+      .num_workers = config_.num_workers,
+      .spin_polls = config_.spin_polls,
+      .timeout = config_.timeout});
+  rendezvous.barrier();
+}
+
+std::shared_ptr<Operation> HostBuffer::start(const DispatchRequest& request, bool background) {
+  check_can_issue();
+  const auto previous = request.handle.valid() ? check_handle(request.handle) : nullptr;
+  auto operation = make_dispatch(context(), request, previous);
+  if (operation->handle->layout == Layout::kPadded) {
+    prepare_padded(*operation);
+  }
+  submit(*operation, background);
+  return operation;
+}
+
+std::shared_ptr<Operation> HostBuffer::start(const CombineRequest& request, bool background) {
+  check_can_issue();
+  auto operation = make_combine(context(), request, check_handle(request.handle));
+  submit(*operation, background);
+  return operation;
+}
+
+bool HostBuffer::is_done(const Operation& operation) const {
+  return operation.job->done();
+}
+
+std::optional<targets::Fault> HostBuffer::fault() const {
+  return workers_->faults().read();
+}
+
+/// Hands the region that peers already have leave to fill to the operation, if it fits; else keeps
+/// it from everybody until no peer can be writing there.
+void HostBuffer::prepare_padded(DispatchOperation& operation) {
+  protocol::PaddedArgs& padded = operation.args.padded;
+  if (offered_region_ != protocol::kNoRegion) {
+    if (offered_signature_ == padded.signature) {
+      padded.offered_region = offered_region_;
+    } else {
+      quarantine(offered_region_, epoch_ + 1);
+    }
+    offered_region_ = protocol::kNoRegion;
+  }
+  last_padded_epoch_ = epoch_ + 1;
+}
+
+void HostBuffer::submit(Operation& operation, bool background) {
+  count(operation);
+  operation.descriptor.publish(operation.args_op());
+  workers_->submit(operation.job, background);
+}
+
+void HostBuffer::wait(Operation& operation) {
+  if (operation.finished) {
+    throw InvalidState("finish: got a second call, wanted one per operation");
+  }
+  workers_->help(*operation.job);
+  retire(operation);
+}
+
+/// Throws the group's fault or the operation's failure, if there is one.
+void HostBuffer::throw_if_unsuccessful(Operation& operation) {
+  if (const auto exception = operation.job->exception()) {
+    std::rethrow_exception(exception);
+  }
+  if (operation.job->faulted()) {
+    throw_fault(fault().value_or(targets::Fault{}), peers_.rank, config_.timeout);
+  }
+  if (operation.flags.failed != 0) {
+    forget_padded();
+    if (is_corrupt(operation)) {
+      // Only this rank knows, and peers may still write where it told them: the group ends here.
+      workers_->faults().raise(corruption_fault(operation, peers_.rank));
+    }
+    throw_failure(operation, config_.heap_bytes);
+  }
+  release_quarantined(operation.epoch);
+}
+
+DispatchResult HostBuffer::finish_dispatch(const std::shared_ptr<Operation>& operation) {
+  auto& dispatch = static_cast<DispatchOperation&>(*operation);
+  wait(dispatch);
+  try {
+    throw_if_unsuccessful(dispatch);
+  } catch (...) {
+    if (dispatch.handle->layout == Layout::kPadded) {
+      quarantine(dispatch.region, epoch_);  // peers that have not noticed yet may still be writing
+    } else {
+      release_if_any(dispatch.region);
+    }
+    throw;
+  }
+  if (dispatch.handle->layout == Layout::kPadded) {
+    offer_next_padded(dispatch);
+  }
+  return make_result(dispatch.handle, std::make_unique<LandedRows>(shared_from_this(), dispatch));
+}
+
+CombineResult HostBuffer::finish_combine(const std::shared_ptr<Operation>& operation) {
+  auto& combine = static_cast<CombineOperation&>(*operation);
+  wait(combine);
+  release_if_any(std::exchange(combine.copy_in_region, protocol::kNoRegion));
+  try {
+    throw_if_unsuccessful(combine);
+  } catch (...) {
+    release_if_any(combine.out_region);
+    throw;
+  }
+  return make_result(std::make_unique<CombinedRows>(shared_from_this(), combine));
+}
+
+/// Reserves the next padded dispatch's region ahead, so that its senders wait for nothing. Only
+/// while no later one is under way, and only if there is room.
+void HostBuffer::offer_next_padded(const DispatchOperation& operation) {
+  if (last_padded_epoch_ != operation.epoch) {
+    return;
+  }
+  const auto region =
+      arena_->allocate(operation.args.landing_of(operation.args.padded_rows()).region_bytes());
+  if (!region) {
+    return;
+  }
+  offered_region_ = *region;
+  offered_signature_ = operation.args.padded.signature;
+  host::HostWarp warp = workers_->make_warp();
+  protocol::post_permits(warp, operation.args, offered_region_, protocol::kNextSignatureWord);
+  warp.end_round();
+}
+
+/// After a failed operation ranks may differ in what they hold for the last padded dispatch: start
+/// the chain of offers anew.
+void HostBuffer::forget_padded() {
+  last_padded_epoch_ = 0;
+  quarantine(std::exchange(offered_region_, protocol::kNoRegion), epoch_);
+}
+
+void HostBuffer::quarantine(std::uint64_t region, std::uint64_t epoch) {
+  if (region != protocol::kNoRegion) {
+    quarantined_.push_back({region, epoch});
+  }
+}
+
+/// An operation f that finished here was issued by every rank, each of which had then finished
+/// those up to f - M, M being the operations in flight. A peer may issue M - 1 more after the
+/// entry's epoch before it has finished that one and learned that the region is given up.
+void HostBuffer::release_quarantined(std::uint64_t finished_epoch) {
+  const auto limit = static_cast<std::uint64_t>(config_.max_in_flight);
+  std::erase_if(quarantined_, [&](const Quarantined& entry) {
+    const bool safe = finished_epoch >= entry.epoch + 2 * limit - 1;
+    if (safe) {
+      arena_->release(entry.region);
+    }
+    return safe;
+  });
+}
+
+std::string HostBuffer::describe() const {
+  return fmt::format("rank {} of {}; heap {} MiB, {}; {} workers, {} channels; row operations {}",
+                     peers_.rank,
+                     peers_.num_ranks,
+                     config_.heap_bytes >> 20U,
+                     heap_->describe(),
+                     config_.num_workers,
+                     config_.num_channels,
+                     host::row_ops_isa());
+}
+
+}  // namespace switchyard::runtime

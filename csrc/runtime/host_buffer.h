@@ -1,0 +1,49 @@
+// A buffer whose roles are run by worker threads and by the threads that wait for results.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "csrc/runtime/buffer_state.h"
+#include "csrc/targets/host/workers.h"
+
+namespace switchyard::runtime {
+
+class HostBuffer final : public BufferState {
+ public:
+  /// Collective. Errors: as Buffer's constructor
+  HostBuffer(Group& group, const Config& config);
+
+  std::shared_ptr<Operation> start(const DispatchRequest& request, bool background) override;
+  std::shared_ptr<Operation> start(const CombineRequest& request, bool background) override;
+  [[nodiscard]] bool is_done(const Operation& operation) const override;
+  DispatchResult finish_dispatch(const std::shared_ptr<Operation>& operation) override;
+  CombineResult finish_combine(const std::shared_ptr<Operation>& operation) override;
+  [[nodiscard]] std::string describe() const override;
+
+ private:
+  struct Quarantined {
+    std::uint64_t region;
+    std::uint64_t epoch;
+  };
+
+  [[nodiscard]] std::optional<targets::Fault> fault() const override;
+  void submit(Operation& operation, bool background);
+  void prepare_padded(DispatchOperation& operation);
+  void wait(Operation& operation);
+  void throw_if_unsuccessful(Operation& operation);
+  void offer_next_padded(const DispatchOperation& operation);
+  void forget_padded();
+  void quarantine(std::uint64_t region, std::uint64_t epoch);
+  void release_quarantined(std::uint64_t finished_epoch);
+
+  std::unique_ptr<host::Workers> workers_;
+  std::uint64_t offered_region_ = protocol::kNoRegion;  // for the next padded dispatch
+  std::uint32_t offered_signature_ = 0;
+  std::vector<Quarantined> quarantined_;  // peers may still write there
+};
+
+}  // namespace switchyard::runtime
