@@ -3,8 +3,8 @@
 // (epoch or sequence) and 32 bits of content, so that arrival and content are one event, and
 // nothing is ever cleared: a word with another tag is simply not there yet.
 //
-//   | bell | error record | descriptors [slots] | per slot and source: hello, answer, permit,
-//   progress [channels] |
+//   | bell | wait board | error record | descriptors [slots] | per slot and source: hello, answer,
+//   permit, progress [channels] |
 //
 // Slots: operation `epoch` uses slot epoch mod num_slots. num_slots is twice the operations in
 // flight, which is what makes reuse safe (docs/protocol.md, "Why a slot is free").
@@ -97,6 +97,37 @@ struct Bell {
   std::uint32_t sleeping;  ///< set by a waiter before its last look, cleared by whoever rings
 };
 
+/// What a rank waits for, kept readable so that whoever waits for *that* rank can tell it from the
+/// one that keeps both waiting.
+struct WaitBoard {
+  Word looks;  ///< grows while a thread of the rank waits: one that stands still does not wait, or
+               ///< is stopped
+  Word blocked;  ///< make_wait() of what it waits for, or kNotBlocked
+};
+
+inline constexpr Word kNotBlocked = 0;
+
+/// A wait in one word: peer + 1 | role | wait kind | channel.
+SY_HOST_DEVICE constexpr Word make_wait(std::int32_t peer,
+                                        std::uint8_t role,
+                                        std::uint8_t kind,
+                                        std::int32_t channel) {
+  return (static_cast<Word>(peer + 1) << 32U) | (Word{role} << 24U) | (Word{kind} << 16U) |
+         (static_cast<Word>(channel) & 0xffffU);
+}
+SY_HOST_DEVICE constexpr std::int32_t wait_peer(Word wait) {
+  return static_cast<std::int32_t>(wait >> 32U) - 1;
+}
+SY_HOST_DEVICE constexpr std::uint8_t wait_role(Word wait) {
+  return static_cast<std::uint8_t>(wait >> 24U);
+}
+SY_HOST_DEVICE constexpr std::uint8_t wait_kind(Word wait) {
+  return static_cast<std::uint8_t>(wait >> 16U);
+}
+SY_HOST_DEVICE constexpr std::int32_t wait_channel(Word wait) {
+  return static_cast<std::int32_t>(wait & 0xffffU);
+}
+
 /// The first fault of the group, pushed to every rank by the role that met it.
 struct ErrorRecord {
   Word state;  ///< 0 none, 1 being written, 2 readable
@@ -128,6 +159,7 @@ struct ControlLayout {
   static constexpr std::uint64_t kDescriptorBytes = 2 * kLine;
 
   SY_HOST_DEVICE constexpr std::uint64_t bell() const { return 0; }
+  SY_HOST_DEVICE constexpr std::uint64_t wait_board() const { return kLine; }
   SY_HOST_DEVICE constexpr std::uint64_t error_record() const { return 2 * kLine; }
   SY_HOST_DEVICE constexpr std::uint64_t descriptor(std::uint32_t slot) const {
     return error_record() + round_up(sizeof(ErrorRecord), kLine) + slot * kDescriptorBytes;
@@ -169,6 +201,7 @@ struct ControlLayout {
 };
 static_assert(sizeof(OperationDescriptor) == ControlLayout::kDescriptorBytes);
 static_assert(sizeof(Bell) <= ControlLayout::kLine);
+static_assert(sizeof(WaitBoard) <= ControlLayout::kLine);
 static_assert(kNumPermitWords * sizeof(Word) <= ControlLayout::kLine);
 
 }  // namespace switchyard::protocol

@@ -13,18 +13,20 @@ using protocol::Failure;
 using protocol::FailureKind;
 
 std::string fault_text(const targets::Fault& fault, int rank) {
-  return fmt::format(
-      "rank {}{}, {} of channel {}, operation {}: waited for {} from rank {} (wanted word {:#x}, "
-      "saw {:#x})",
-      fault.reporter,
-      fault.reporter == rank ? " (this rank)" : "",
-      protocol::role_name(fault.role),
-      fault.wait.channel,
-      fault.epoch,
-      protocol::wait_name(fault.wait.kind),
-      fault.wait.peer,
-      fault.wait.expected,
-      fault.wait.seen);
+  // Nothing is known of the words where another rank's wait was followed to its cause.
+  const std::string words =
+      fault.wait.expected == 0
+          ? ""
+          : fmt::format(" (wanted word {:#x}, saw {:#x})", fault.wait.expected, fault.wait.seen);
+  return fmt::format("rank {}{}, {} of channel {}, operation {}: waited for {} from rank {}{}",
+                     fault.reporter,
+                     fault.reporter == rank ? " (this rank)" : "",
+                     protocol::role_name(fault.role),
+                     fault.wait.channel,
+                     fault.epoch,
+                     protocol::wait_name(fault.wait.kind),
+                     fault.wait.peer,
+                     words);
 }
 
 std::string mismatch_text(const Operation& operation, int peer) {

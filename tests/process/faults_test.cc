@@ -201,6 +201,57 @@ TEST(Processes, AStoppedRankIsATimeoutThatNamesIt) {
   }
 }
 
+// Symptom: a rank that stopped while it sent rows to one other rank was not named: a third rank,
+// which
+//   expected nothing from it and waited for the other, blamed that one, and the group took the
+//   wrong rank for lost.
+// Cause: the first deadline to pass named whom that rank waited for, whatever that one waited for.
+// Fix: waits are followed from board to board to the rank that does not wait itself.
+// Recipe: rank 2 alone has tokens, all for rank 1; it is stopped when rank 0 has ended its dispatch
+// and
+//   waits for rank 1 in the combine.
+TEST(Processes, AStoppedRankIsNamedByThoseWhoWaitForItOnlyThroughOthers) {
+  constexpr int kTokens = 8192;
+  constexpr int kHidden = 7168;
+  SharedValue<Progress> progress;
+  test::Processes processes;
+  test::start_ranks(processes, 3, [&](Bootstrap& bootstrap) {
+    const int rank = bootstrap.rank();
+    Group group(make_callback_bootstrap(
+        rank, 3, [&](auto mine, auto all) { bootstrap.all_gather(mine, all); }));
+    Config config = config_of(std::chrono::milliseconds(800));
+    config.heap_bytes = std::uint64_t{160} << 20U;
+    Buffer buffer(group, config);
+    const std::int64_t tokens = rank == 2 ? kTokens : 0;
+    std::vector<std::uint16_t> x(static_cast<std::size_t>(tokens) * kHidden);
+    const std::vector<std::int32_t> topk(static_cast<std::size_t>(tokens), 1);
+    try {
+      DispatchRequest request;
+      request.x = {x.data(), DType::kBf16, {tokens, kHidden}};
+      request.topk_idx = {topk.data(), DType::kInt32, {tokens, 1}};
+      request.num_experts = 3;
+      const DispatchResult landed = buffer.dispatch(request);
+      progress->rounds[rank].store(1);
+      (void)buffer.combine({.x = landed.x(), .handle = landed.handle()});
+      ADD_FAILURE() << "rank " << rank << " met nothing";
+    } catch (const Timeout& error) {
+      EXPECT_EQ(error.rank(), 2) << error.what();
+      EXPECT_THAT(error.what(), HasSubstr("rank 1"));
+      EXPECT_THAT(error.what(), HasSubstr("waited for the arrival of its rows from rank 2"));
+      EXPECT_THAT(buffer.lost_ranks(), ::testing::Contains(2));
+    }
+    progress->rounds[rank].store(kEnded);
+  });
+  await(progress, 0, [](int rounds) { return rounds != 0; });
+  processes.signal(2, SIGSTOP);
+  for (const int rank : {0, 1}) {
+    await(progress, rank, [](int rounds) { return rounds == kEnded; });
+  }
+  processes.signal(2, SIGKILL);
+  EXPECT_THAT(processes.wait(std::chrono::seconds(60)),
+              ::testing::ElementsAre(kSuccess, kSuccess, kKilled));
+}
+
 TEST(Processes, ARankThatNeverIssuesIsATimeoutThatNamesTheStep) {
   const auto exits = test::run_ranks(3, [](Bootstrap& bootstrap) {
     Workload shape = workload();

@@ -17,6 +17,9 @@ constexpr Word kWriting = 1;
 constexpr Word kReadable = 2;
 /// How long a reader lets a writer finish; a few stores, unless it was preempted.
 constexpr std::chrono::milliseconds kWriterPatience{1000};
+/// Between two looks at whether another rank looks. derived: more than two sleeps of a waiting
+/// thread (kSleepLimit in workers.cc, 20 ms).
+constexpr std::chrono::milliseconds kLookTwice{50};
 
 void write_record(ErrorRecord& record, const Fault& fault) {
   record.reporter = fault.reporter;
@@ -36,17 +39,72 @@ ErrorRecord* FaultBoard::record(int rank) const {
   return reinterpret_cast<ErrorRecord*>(peers_.at(rank, control_.error_record()));
 }
 
+protocol::WaitBoard* FaultBoard::waits(int rank) const {
+  return reinterpret_cast<protocol::WaitBoard*>(peers_.at(rank, control_.wait_board()));
+}
+
 void FaultBoard::raise(const Fault& fault) const {
+  // Two ranks may raise at once: whoever writes rank 0's record first speaks for both.
+  Fault of_group = fault;
   for (int rank = 0; rank < peers_.num_ranks; ++rank) {
     ErrorRecord& target = *record(rank);
     const std::atomic_ref<Word> state(target.state);
     Word expected = kEmpty;
     if (state.compare_exchange_strong(expected, kWriting, std::memory_order_acq_rel)) {
-      write_record(target, fault);
+      write_record(target, of_group);
       state.store(kReadable, std::memory_order_release);  // pairs with read()
+    } else if (rank == 0) {
+      of_group = read(0).value_or(fault);
     }
     BellView(reinterpret_cast<protocol::Bell*>(peers_.at(rank, control_.bell()))).ring();
   }
+}
+
+void FaultBoard::note_wait(protocol::RoleKind role, const protocol::WaitPoint* wait) const {
+  protocol::WaitBoard& board = *waits(peers_.rank);
+  const Word blocked = wait == nullptr ? protocol::kNotBlocked
+                                       : protocol::make_wait(wait->peer,
+                                                             static_cast<std::uint8_t>(role),
+                                                             static_cast<std::uint8_t>(wait->kind),
+                                                             wait->channel);
+  // Each word stands for itself: relaxed.
+  std::atomic_ref<Word>(board.blocked).store(blocked, std::memory_order_relaxed);
+  std::atomic_ref<Word>(board.looks).fetch_add(1, std::memory_order_relaxed);
+}
+
+/// Lets kLookTwice pass and looks itself all the while: another rank may be following the wait to
+/// here.
+void FaultBoard::look_on() const {
+  constexpr int kLooks = 10;
+  for (int i = 0; i < kLooks; ++i) {
+    std::this_thread::sleep_for(kLookTwice / kLooks);
+    std::atomic_ref<Word>(waits(peers_.rank)->looks).fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+Fault FaultBoard::follow(const Fault& first) const {
+  Fault last = first;
+  for (int links = 1; links < peers_.num_ranks; ++links) {
+    protocol::WaitBoard& board = *waits(last.wait.peer);
+    const std::atomic_ref<Word> looks(board.looks);
+    const Word before = looks.load(std::memory_order_relaxed);
+    look_on();
+    const Word blocked = std::atomic_ref<Word>(board.blocked).load(std::memory_order_relaxed);
+    const int next = protocol::wait_peer(blocked);
+    const bool waits_itself = looks.load(std::memory_order_relaxed) != before && next >= 0 &&
+                              next < peers_.num_ranks && next != peers_.rank;
+    if (!waits_itself) {
+      return last;
+    }
+    last.reporter = last.wait.peer;
+    last.role = static_cast<protocol::RoleKind>(protocol::wait_role(blocked));
+    last.wait = {static_cast<protocol::WaitKind>(protocol::wait_kind(blocked)),
+                 next,
+                 protocol::wait_channel(blocked),
+                 0,
+                 0};
+  }
+  return last;
 }
 
 bool FaultBoard::raised() const {
@@ -55,7 +113,11 @@ bool FaultBoard::raised() const {
 }
 
 std::optional<Fault> FaultBoard::read() const {
-  const std::atomic_ref<Word> state(record(peers_.rank)->state);
+  return read(peers_.rank);
+}
+
+std::optional<Fault> FaultBoard::read(int rank) const {
+  const std::atomic_ref<Word> state(record(rank)->state);
   // Whoever is writing it may have been preempted, or have died half way: then there is nothing to
   // tell.
   const auto limit = std::chrono::steady_clock::now() + kWriterPatience;
@@ -66,7 +128,7 @@ std::optional<Fault> FaultBoard::read() const {
   if (state.load(std::memory_order_acquire) != kReadable) {
     return std::nullopt;
   }
-  const ErrorRecord& source = *record(peers_.rank);
+  const ErrorRecord& source = *record(rank);
   Fault fault;
   fault.cause = static_cast<ErrorCode>(source.cause);
   fault.reporter = source.reporter;

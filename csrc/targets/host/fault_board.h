@@ -17,8 +17,18 @@ class FaultBoard {
   FaultBoard(const protocol::Peers& peers, const protocol::ControlLayout& control)
       : peers_(peers), control_(control) {}
 
-  /// Writes the fault to every rank's record that is still empty, and rings every bell.
+  /// Makes the fault the group's, unless it has one already: rank 0's record decides, so that all
+  /// ranks tell of the same. Copies the group's fault to every record that is still empty, and
+  /// rings every bell.
   void raise(const Fault& fault) const;
+
+  /// Notes that this rank looked, and what it waits for; `wait` null: for no peer.
+  void note_wait(protocol::RoleKind role, const protocol::WaitPoint* wait) const;
+
+  /// Who keeps a waiting rank waiting in the end: as long as the rank it waits for waits itself,
+  /// the one that rank waits for. Returns the last link: reporter, and whom it waits for. Takes
+  /// some 50 ms for each link. The group's fault is empty so far.
+  [[nodiscard]] Fault follow(const Fault& first) const;
 
   [[nodiscard]] bool raised() const;
 
@@ -28,6 +38,9 @@ class FaultBoard {
 
  private:
   [[nodiscard]] protocol::ErrorRecord* record(int rank) const;
+  [[nodiscard]] protocol::WaitBoard* waits(int rank) const;
+  void look_on() const;
+  [[nodiscard]] std::optional<Fault> read(int rank) const;
 
   protocol::Peers peers_;
   protocol::ControlLayout control_;

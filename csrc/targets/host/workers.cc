@@ -258,17 +258,23 @@ bool Workers::drop_all(Slot& slot) {
   return any;
 }
 
-/// Looks at what the blocked roles wait for: a dead peer, or, once `expired`, any peer, becomes the
-/// group's fault. True when the last look before that found progress instead.
+/// Looks at what the blocked roles wait for: a dead peer, or, once `expired`, whoever keeps this
+/// rank waiting, becomes the group's fault. True when the last look before that found progress
+/// instead.
 bool Workers::check_waits(Slot& slot, HostWarp& warp, bool expired) {
   const std::unique_lock lock(slot.running, std::try_to_lock);
   if (!lock.owns_lock()) {
     return false;
   }
+  const Entry* waiting = nullptr;
   for (auto entry = slot.entries.begin(); entry != slot.entries.end(); ++entry) {
     const int peer = entry->role->wait().peer;
-    const bool dead = peer >= 0 && options_.is_dead(peer);
-    if (peer < 0 || (!dead && !expired)) {
+    if (peer < 0) {
+      continue;
+    }
+    waiting = waiting == nullptr ? &*entry : waiting;
+    const bool dead = options_.is_dead(peer);
+    if (!dead && !expired) {
       continue;
     }
     // The peer may have published just before it died or before the clock was read: one more look
@@ -289,11 +295,15 @@ bool Workers::check_waits(Slot& slot, HostWarp& warp, bool expired) {
     }
     return false;
   }
+  if (waiting != nullptr) {
+    faults_.note_wait(waiting->role->kind(), &waiting->role->wait());
+  }
   return false;
 }
 
 void Workers::raise(const AnyRole& role, ErrorCode cause, std::uint64_t epoch) {
-  faults_.raise({cause, options_.peers.rank, role.kind(), role.wait(), epoch});
+  const Fault fault{cause, options_.peers.rank, role.kind(), role.wait(), epoch};
+  faults_.raise(cause == ErrorCode::kTimeout ? faults_.follow(fault) : fault);
 }
 
 }  // namespace switchyard::host
