@@ -81,8 +81,8 @@ enum AnswerWord : std::uint32_t {
 };
 
 /// Permit (destination to source): leave to write a padded region. Tagged with the epoch of this
-/// dispatch, or, for the next pair, of the padded dispatch before, at whose end the destination
-/// offered a region for whichever comes next.
+/// dispatch, or, for the next pair, of the padded dispatch before, whose rows were
+/// released: their region is offered to whichever comes next.
 enum PermitWord : std::uint32_t {
   kPermitSignatureWord = 0,  ///< hash of the landing's shape
   kPermitRegionWord,         ///< in kRegionUnit

@@ -86,7 +86,7 @@ struct DispatchOutput {
 struct PaddedArgs {
   std::uint32_t signature = 0;       ///< hash of the landing's shape
   std::uint32_t previous_epoch = 0;  ///< padded dispatch before this one, 0 for none
-  /// Region that this rank offered at the end of that one; kNoRegion: none that fits.
+  /// Region that this rank offered when that one's rows were released; kNoRegion: none that fits.
   std::uint64_t offered_region = ~std::uint64_t{0};
 };
 

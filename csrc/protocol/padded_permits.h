@@ -1,6 +1,6 @@
 // Leave to write into padded regions. A destination gives it at the start of a padded dispatch and,
-// for the one after, already at the end, so that in a steady run no sender waits; a region is given
-// out again only when its last result was released.
+// for the one after, already when the rows of the last are released, so that in a steady run no
+// sender waits.
 #pragma once
 
 #include <cstdint>

@@ -31,6 +31,7 @@ HostBuffer::HostBuffer(Group& group, const Config& config) : BufferState(group, 
 std::shared_ptr<Operation> HostBuffer::start(const DispatchRequest& request, bool background) {
   check_can_issue();
   const auto previous = request.handle.valid() ? check_handle(request.handle) : nullptr;
+  const std::lock_guard lock(padded_mutex_);
   auto operation = make_dispatch(context(), request, previous);
   if (operation->handle->layout == Layout::kPadded) {
     prepare_padded(*operation);
@@ -41,6 +42,7 @@ std::shared_ptr<Operation> HostBuffer::start(const DispatchRequest& request, boo
 
 std::shared_ptr<Operation> HostBuffer::start(const CombineRequest& request, bool background) {
   check_can_issue();
+  const std::lock_guard lock(padded_mutex_);
   auto operation = make_combine(context(), request, check_handle(request.handle));
   submit(*operation, background);
   return operation;
@@ -66,6 +68,7 @@ void HostBuffer::prepare_padded(DispatchOperation& operation) {
     }
     offered_region_ = protocol::kNoRegion;
   }
+  padded_result_ = {};  // whatever is released from here on comes too late to be offered
   last_padded_epoch_ = epoch_ + 1;
 }
 
@@ -91,6 +94,7 @@ void HostBuffer::throw_if_unsuccessful(Operation& operation) {
   if (operation.job->faulted()) {
     throw_fault(fault().value_or(targets::Fault{}), peers_.rank, config_.timeout);
   }
+  const std::lock_guard lock(padded_mutex_);
   if (operation.flags.failed != 0) {
     forget_padded();
     if (is_corrupt(operation)) {
@@ -109,14 +113,19 @@ DispatchResult HostBuffer::finish_dispatch(const std::shared_ptr<Operation>& ope
     throw_if_unsuccessful(dispatch);
   } catch (...) {
     if (dispatch.handle->layout == Layout::kPadded) {
-      quarantine(dispatch.region, epoch_);  // peers that have not noticed yet may still be writing
+      // Peers that have not noticed yet may still be writing.
+      const std::lock_guard lock(padded_mutex_);
+      quarantine(dispatch.region, epoch_);
     } else {
       release_if_any(dispatch.region);
     }
     throw;
   }
   if (dispatch.handle->layout == Layout::kPadded) {
-    offer_next_padded(dispatch);
+    const std::lock_guard lock(padded_mutex_);
+    if (last_padded_epoch_ == dispatch.epoch) {
+      padded_result_ = {dispatch.epoch, dispatch.region, dispatch.args};
+    }
   }
   return make_result(dispatch.handle, std::make_unique<LandedRows>(shared_from_this(), dispatch));
 }
@@ -134,28 +143,39 @@ CombineResult HostBuffer::finish_combine(const std::shared_ptr<Operation>& opera
   return make_result(std::make_unique<CombinedRows>(shared_from_this(), combine));
 }
 
-/// Reserves the next padded dispatch's region ahead, so that its senders wait for nothing. Only
-/// while no later one is under way, and only if there is room.
-void HostBuffer::offer_next_padded(const DispatchOperation& operation) {
-  if (last_padded_epoch_ != operation.epoch) {
-    return;
+/// Nobody reads the rows of a released result: if they are the last padded dispatch's, their places
+/// are offered to the next one, whose senders then wait for nothing.
+void HostBuffer::release_region(std::uint64_t offset) {
+  const std::lock_guard lock(padded_mutex_);
+  if (can_offer(offset)) {
+    offer_padded();
+  } else {
+    arena_->release(offset);
   }
-  const auto region =
-      arena_->allocate(operation.args.landing_of(operation.args.padded_rows()).region_bytes());
-  if (!region) {
-    return;
-  }
-  offered_region_ = *region;
-  offered_signature_ = operation.args.padded.signature;
+}
+
+/// The permit's slot must still be that dispatch's, and no later padded dispatch may have been
+/// issued, which would look for permits of its own.
+bool HostBuffer::can_offer(std::uint64_t region) const {
+  return padded_result_.epoch != 0 && padded_result_.region == region &&
+         last_padded_epoch_ == padded_result_.epoch &&
+         epoch_ < padded_result_.epoch + control_.num_slots && !fault();
+}
+
+void HostBuffer::offer_padded() {
+  offered_region_ = padded_result_.region;
+  offered_signature_ = padded_result_.args.padded.signature;
   host::HostWarp warp = workers_->make_warp();
-  protocol::post_permits(warp, operation.args, offered_region_, protocol::kNextSignatureWord);
+  protocol::post_permits(warp, padded_result_.args, offered_region_, protocol::kNextSignatureWord);
   warp.end_round();
+  padded_result_ = {};
 }
 
 /// After a failed operation ranks may differ in what they hold for the last padded dispatch: start
 /// the chain of offers anew.
 void HostBuffer::forget_padded() {
   last_padded_epoch_ = 0;
+  padded_result_ = {};
   quarantine(std::exchange(offered_region_, protocol::kNoRegion), epoch_);
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,6 +23,7 @@ class HostBuffer final : public BufferState {
   [[nodiscard]] bool is_done(const Operation& operation) const override;
   DispatchResult finish_dispatch(const std::shared_ptr<Operation>& operation) override;
   CombineResult finish_combine(const std::shared_ptr<Operation>& operation) override;
+  void release_region(std::uint64_t offset) override;
   [[nodiscard]] std::string describe() const override;
 
  private:
@@ -30,17 +32,29 @@ class HostBuffer final : public BufferState {
     std::uint64_t epoch;
   };
 
+  /// Rows of the last padded dispatch, and what its successor's senders must be told.
+  struct PaddedResult {
+    std::uint64_t epoch = 0;  ///< 0: none that could be offered
+    std::uint64_t region = protocol::kNoRegion;
+    protocol::DispatchArgs args;
+  };
+
   [[nodiscard]] std::optional<targets::Fault> fault() const override;
   void submit(Operation& operation, bool background);
   void prepare_padded(DispatchOperation& operation);
   void wait(Operation& operation);
   void throw_if_unsuccessful(Operation& operation);
-  void offer_next_padded(const DispatchOperation& operation);
+  [[nodiscard]] bool can_offer(std::uint64_t region) const;
+  void offer_padded();
   void forget_padded();
   void quarantine(std::uint64_t region, std::uint64_t epoch);
   void release_quarantined(std::uint64_t finished_epoch);
 
   std::unique_ptr<host::Workers> workers_;
+
+  // The chain of padded dispatches; results are released by any thread.
+  std::mutex padded_mutex_;
+  PaddedResult padded_result_;
   std::uint64_t offered_region_ = protocol::kNoRegion;  // for the next padded dispatch
   std::uint32_t offered_signature_ = 0;
   std::vector<Quarantined> quarantined_;  // peers may still write there

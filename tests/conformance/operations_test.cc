@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "tests/support/moe_group.h"
@@ -310,6 +311,51 @@ TEST(Operations, PaddedRegionsAreReusedOnlyAfterRelease) {
     for (const DispatchResult& result : held) {
       expect_ok(context.verifier().check_dispatch(result));
     }
+  });
+}
+
+TEST(Operations, PlacesOfAReleasedPaddedResultAreKeptReadyForTheNext) {
+  run(float_workload(Layout::kPadded), [](const RankContext& context) {
+    std::uint64_t one_landing = 0;
+    const void* places = nullptr;
+    for (int round = 0; round < 6; ++round) {
+      DispatchResult landed = context.buffer.dispatch(context.inputs.request());
+      expect_ok(context.verifier().check_dispatch(landed));
+      one_landing = round == 0 ? context.buffer.memory_use().used_bytes : one_landing;
+      places = round == 0 ? landed.x().data : places;
+      EXPECT_EQ(landed.x().data, places);
+      std::thread elsewhere([&landed] { landed.release(); });
+      elsewhere.join();
+      EXPECT_EQ(context.buffer.memory_use().used_bytes, one_landing) << "kept, not given back";
+    }
+    EXPECT_EQ(context.buffer.memory_use().peak_used_bytes, one_landing);
+  });
+}
+
+TEST(Operations, APaddedResultThatOutlivesItsSuccessorIsGivenBack) {
+  run(float_workload(Layout::kPadded), [](const RankContext& context) {
+    DispatchResult first = context.buffer.dispatch(context.inputs.request());
+    const std::uint64_t one_landing = context.buffer.memory_use().used_bytes;
+    DispatchResult second = context.buffer.dispatch(context.inputs.request());
+    EXPECT_EQ(context.buffer.memory_use().used_bytes, 2 * one_landing);
+    first.release();
+    EXPECT_EQ(context.buffer.memory_use().used_bytes, one_landing);
+    expect_ok(context.verifier().check_dispatch(second));
+  });
+}
+
+TEST(Operations, APaddedResultReleasedAfterManyOperationsIsGivenBack) {
+  run(float_workload(Layout::kPadded), [](const RankContext& context) {
+    const bench::RankInputs other(
+        float_workload(Layout::kRankMajor), context.rank, context.inputs.routing());
+    DispatchResult padded = context.buffer.dispatch(context.inputs.request());
+    // Its slot is another operation's by now.
+    for (int i = 0; i < 2 * context.buffer.config().max_in_flight; ++i) {
+      (void)context.buffer.dispatch(other.request());
+    }
+    padded.release();
+    EXPECT_EQ(context.buffer.memory_use().used_bytes, 0U);
+    expect_ok(context.verifier().check_dispatch(context.buffer.dispatch(context.inputs.request())));
   });
 }
 
