@@ -43,8 +43,9 @@ std::vector<CasePlan> plan_cases(const BenchOptions& options);
 std::uint64_t machine_bytes(const CasePlan& plan);
 
 /// Two looks at the memory of all ranks: before planning (planning itself takes memory in
-/// proportion to the tokens), and exactly, after it. Errors: InvalidArgument when the largest case
-/// needs more than `available_bytes`, with both and what to lower
+/// proportion to the tokens), and exactly, after it.
+/// Errors: InvalidArgument when the largest case needs more than `available_bytes`, with both and
+///         what to lower
 void check_memory(const BenchOptions& options, std::uint64_t available_bytes);
 void check_memory(const std::vector<CasePlan>& plans, std::uint64_t available_bytes);
 

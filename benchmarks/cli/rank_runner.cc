@@ -26,8 +26,8 @@ constexpr int kMostIterations = 200;
 
 /// Iterations between two runs of the memcpy roofs. memcpy leaves its rows in the caches, still to
 /// be written to memory, and what is timed next pays for it: always the library's dispatch, were
-/// they run every time. measured: deepseek-v3-train, 1024 tokens, 4 ranks on 2 cores with 32 MiB of
-/// last-level cache,
+/// they run every time.
+/// measured: deepseek-v3-train, 1024 tokens, 4 ranks on 2 cores with 32 MiB of last-level cache,
 ///   dispatch's share of its roof after memcpy roofs 0.85, after streaming ones 0.90; 2026-11-24
 constexpr int kMemcpyRoofEvery = 8;
 

@@ -15,8 +15,8 @@ struct Fold {
 };
 
 /// Wide loads and streaming stores, with the rows fetched as far ahead as the library's own sums
-/// do; `next`, if any, is the fold that follows. Ordering: weakly ordered stores:
-/// host::stream_fence() before anybody is told
+/// do; `next`, if any, is the fold that follows.
+/// Ordering: weakly ordered stores: host::stream_fence() before anybody is told
 void fold_rows(const Fold& fold, const Fold* next);
 
 }  // namespace switchyard::bench

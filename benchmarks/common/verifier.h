@@ -29,8 +29,8 @@ struct VerifyReport {
 };
 
 /// A dispatch result as plain views, so that rivals and tests are judged by the same code. Tensors
-/// that are not given and counts that are empty are not checked. Shapes: as DispatchResult and
-/// DispatchHandle
+/// that are not given and counts that are empty are not checked.
+/// Shapes: as DispatchResult and DispatchHandle
 struct DispatchViews {
   ConstTensorView x;
   ConstTensorView scales;

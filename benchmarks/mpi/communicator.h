@@ -10,7 +10,8 @@
 
 namespace switchyard::bench {
 
-/// How many rows go to, or come from, each rank, and where each rank's rows begin. Units: rows.
+/// How many rows go to, or come from, each rank, and where each rank's rows begin.
+/// Units: rows.
 /// Shapes: both [num_ranks]
 struct RowCounts {
   std::vector<int> counts;

@@ -54,7 +54,8 @@ class LandedTokens {
   /// Adds the next token; of its experts those of `rank` count.
   void add(const Workload& workload, int rank, const TokenNote& note);
   /// Gives every row its place, expert after expert or at its fixed place, and returns how many
-  /// rows there are with padding. Shapes: received [num_ranks] tokens from each source
+  /// rows there are with padding.
+  /// Shapes: received [num_ranks] tokens from each source
   std::int64_t place(const Workload& workload, std::span<const int> received);
 
   [[nodiscard]] std::span<const LandedExpert> experts(std::size_t token) const {

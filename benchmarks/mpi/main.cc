@@ -73,10 +73,9 @@ void add_options(CLI::App& app, Options& options) {
 }
 
 // Whoever waits lets others run, since ranks may outnumber the cores. What mpirun or the user sets
-// stays. Everything else is Open MPI's default, rows by single copy (CMA) included. measured: Open
-// MPI 4.1.4, 4 ranks on a busy 2-core virtual machine (EPYC Zen 5), 1024 tokens of
-// deepseek-v3-train,
-//   rank-major, 2026-11-24, dispatch and combine in ms, tenth percentile of 50 interleaved runs:
+// stays. Everything else is Open MPI's default, rows by single copy (CMA) included.
+// measured: Open MPI 4.1.4, 4 ranks on a busy 2-core virtual machine (EPYC Zen 5), 1024 tokens of
+//   deepseek-v3-train, rank-major, 2026-11-24, dispatch and combine in ms, tenth percentile of 50 interleaved runs:
 //   these settings          41.0  33.0
 //   without yielding       132.2  53.9
 //   without single copy     53.3  49.4

@@ -24,7 +24,8 @@ class MpiCombine {
              const MpiDispatch& dispatch,
              int num_tokens);
 
-  /// The whole operation, from expert outputs to sums. Called by: every rank
+  /// The whole operation, from expert outputs to sums.
+  /// Called by: every rank
   /// Shapes: outputs [num_rows of the dispatch, hidden] of combine_dtype, contiguous
   void run(const std::byte* outputs);
 

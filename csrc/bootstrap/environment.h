@@ -11,8 +11,8 @@ namespace switchyard::bootstrap {
 /// Value of the variable, or nothing when it is unset or empty.
 std::optional<std::string> read_variable(const char* name);
 
-/// The same as a whole number. Errors: InvalidArgument with name and value unless it lies in [min,
-/// max]
+/// The same as a whole number.
+/// Errors: InvalidArgument with name and value unless it lies in [min, max]
 std::optional<std::int64_t> read_integer_variable(const char* name,
                                                   std::int64_t min,
                                                   std::int64_t max);

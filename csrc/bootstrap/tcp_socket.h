@@ -32,15 +32,15 @@ bool wait_ready(std::vector<pollfd>& fds, const Deadline& deadline);
 
 /// Listens on `port` for peers that reach this machine as `host`: on the loopback device alone when
 /// that is what `host` names, else on all addresses, because a machine's own name often resolves to
-/// something that only it can reach. Errors: BootstrapError, with what to do when the port is in
-/// use
+/// something that only it can reach.
+/// Errors: BootstrapError, with what to do when the port is in use
 UniqueFd listen_on(const std::string& host, std::uint16_t port);
 
 /// Takes over a listening socket. Errors: InvalidArgument when it is none
 UniqueFd adopt_listener(int fd);
 
-/// The next connection, or none when nobody is waiting. Errors: SystemError when descriptors have
-/// run out
+/// The next connection, or none when nobody is waiting.
+/// Errors: SystemError when descriptors have run out
 UniqueFd accept_one(const UniqueFd& listener);
 
 /// One attempt to connect, on each address of `host` in turn. On failure the result is not valid

@@ -20,8 +20,8 @@ struct Failure {
 };
 
 /// Runs `step` here and learns how it went everywhere: nothing if no rank threw, else the same
-/// failure on every rank. `step` makes no collective call itself. Called by: one thread of every
-/// rank.
+/// failure on every rank. `step` makes no collective call itself.
+/// Called by: one thread of every rank.
 std::optional<Failure> run_and_compare(Bootstrap& bootstrap, const std::function<void()>& step);
 
 /// The same, throwing the failure: SystemError with its errno, or Error with its code. The text

@@ -34,13 +34,14 @@ struct SharedFileName {
 SharedFileName random_file_name();
 
 /// Path of the file, after checking that `name`, which came from a peer, has the form that
-/// random_file_name gives. Errors: Error{kInternal} if it has not
+/// random_file_name gives.
+/// Errors: Error{kInternal} if it has not
 std::string path_of(const SharedFileName& name);
 
 /// Makes a file of `bytes` zeros with mode 0600 and reserves all its memory, so that no later store
 /// can fail. Where the file system knows no nameless files it gets `name`, which the caller
-/// unlinks. Errors: SystemError with bytes wanted and free, and how to get more; `num_ranks` is for
-/// its text
+/// unlinks.
+/// Errors: SystemError with bytes wanted and free, and how to get more; `num_ranks` is for its text
 bootstrap::UniqueFd make_shared_file(Backing backing,
                                      std::uint64_t bytes,
                                      int num_ranks,
@@ -52,7 +53,8 @@ SharedFileId identify(const bootstrap::UniqueFd& file);
 void link_shared_file(const bootstrap::UniqueFd& file, const SharedFileName& name);
 
 /// Opens the file that process `pid` of this PID namespace holds, after checking that it is the one
-/// announced. Errors: SystemError
+/// announced.
+/// Errors: SystemError
 bootstrap::UniqueFd open_by_descriptor(std::int64_t pid, const SharedFileId& announced);
 
 /// The same by its name in /dev/shm. Errors: SystemError

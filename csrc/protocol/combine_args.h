@@ -26,8 +26,8 @@ struct CombineProblem {
   bool sums_topk_weights = false;
 };
 
-/// What this rank copies into its heap so that peers can read it. Units: bytes from the region's
-/// start.
+/// What this rank copies into its heap so that peers can read it.
+/// Units: bytes from the region's start.
 struct CopyInLayout {
   std::uint64_t num_rows = 0;
   std::uint32_t row_bytes = 0;    ///< 0: the rows lie in the heap already

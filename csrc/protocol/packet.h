@@ -62,8 +62,8 @@ struct PacketLayout {
   }
 };
 
-/// Where the parts of each row lie in a landing region of `num_rows` rows. Units: bytes from the
-/// region's start.
+/// Where the parts of each row lie in a landing region of `num_rows` rows.
+/// Units: bytes from the region's start.
 struct LandingLayout {
   PacketLayout packet;
   std::uint64_t num_rows = 0;

@@ -10,7 +10,8 @@
 namespace switchyard::protocol {
 
 /// The symmetric heap of a scale-up domain as one rank sees it. Plain data, handed to kernels by
-/// value; owns nothing. Lifetime: as long as the memory::SymmetricHeap it came from.
+/// value; owns nothing.
+/// Lifetime: as long as the memory::SymmetricHeap it came from.
 struct Peers {
   std::byte* base = nullptr;       ///< rank 0's heap
   std::uint64_t stride_bytes = 0;  ///< from one rank's heap to the next

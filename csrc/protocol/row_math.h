@@ -22,13 +22,14 @@ struct Term {
       true;  ///< last row of its rank's group: the group's sum is rounded to the wire type here
 };
 
-/// dst = round( ((0 + bias0) + bias1) + group0 + group1 ... ), left to right in fp32, where
-/// group = wire_round( (w0*r0 + w1*r1) + w2*r2 ... ), each product and each sum rounded to fp32
-/// (never fused); without weights the products are the rows themselves. Rounding is to nearest,
-/// ties to even; NaN stays NaN: payload and sign of a NaN differ between processors, so every NaN
-/// of dst is 0x7fff (bf16, fp16) or 0x7fffffff (fp32). No term and no bias gives +0, and since the
-/// sum starts from +0, no result is -0 unless a rounding made it. Shapes: dst, rows and biases
-/// [num_elems] of `dtype` (bf16, fp16 or fp32), 16-byte aligned; dst overlaps none
+/// dst = round( ((0 + bias0) + bias1) + group0 + group1 ... ), left to right in fp32, where group =
+/// wire_round( (w0*r0 + w1*r1) + w2*r2 ... ), each product and each sum rounded to fp32 (never
+/// fused); without weights the products are the rows themselves. Rounding is to nearest, ties to
+/// even; NaN stays NaN: payload and sign of a NaN differ between processors, so every NaN of dst is
+/// 0x7fff (bf16, fp16) or 0x7fffffff (fp32). No term and no bias gives +0, and since the sum starts
+/// from +0, no result is -0 unless a rounding made it.
+/// Shapes: dst, rows and biases [num_elems] of `dtype` (bf16, fp16 or fp32), 16-byte aligned; dst
+///         overlaps none
 struct Reduction {
   std::byte* dst = nullptr;
   const Term* terms = nullptr;
@@ -55,9 +56,10 @@ enum class ScaleFormat : std::uint8_t {
 ///           stored as the biased exponent of the scale (127 means 1)
 ///   y     = e4m3( x * inverse ) to nearest even, saturating at +-448; NaN gives 0x7f with x's sign
 /// A block with an infinity has an infinite scale (ue8m0: 255) and inverse 0: its numbers give 0,
-/// its infinities NaN. Shapes: src [num_elems] bf16, num_elems a multiple of 8; dst [num_elems]
-/// e4m3; scales [ceil(num_elems / 128)] fp32 or bytes; scale bytes of a
-///         group of four beyond the last block are written as 0
+/// its infinities NaN.
+/// Shapes: src [num_elems] bf16, num_elems a multiple of 8; dst [num_elems] e4m3; scales
+///         [ceil(num_elems / 128)] fp32 or bytes; scale bytes of a group of four beyond the last
+///         block are written as 0
 struct Quantization {
   std::byte* dst = nullptr;
   std::byte* scales = nullptr;

@@ -24,10 +24,10 @@ SY_HOST_DEVICE inline std::int64_t place_rank_major(const std::int32_t* rows_fro
 }
 
 /// Expert-major: experts in order, each beginning at a multiple of `alignment`; within an expert,
-/// sources in order. Shapes: counts_from [num_ranks][experts_per_rank] in; base_from the same shape
-/// out; expert_offsets
-///         [experts_per_rank + 1] out
-/// Returns the number of rows with padding, also in the last expert offset.
+/// sources in order.
+/// Shapes: counts_from [num_ranks][experts_per_rank] in; base_from the same shape out;
+///         expert_offsets [experts_per_rank + 1] out Returns the number of rows with padding, also
+///         in the last expert offset.
 SY_HOST_DEVICE inline std::int64_t place_expert_major(const std::int32_t* counts_from,
                                                       int num_ranks,
                                                       int experts_per_rank,

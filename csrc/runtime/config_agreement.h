@@ -8,7 +8,7 @@ namespace switchyard::runtime {
 
 /// Called by: one thread of every rank (collective)
 /// Errors:    InvalidArgument for a field out of range; ConfigMismatch naming rank, field, got and
-/// wanted
+///            wanted
 Config agree_on_config(const Config& config, Bootstrap& bootstrap);
 
 }  // namespace switchyard::runtime

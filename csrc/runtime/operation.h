@@ -98,7 +98,8 @@ class CombineOperation final : public Operation {
 using RouteReader = void (*)(const OperationContext&, const DispatchRequest&, SourceRoute&);
 
 /// Checks a request and describes its operation, without tables, which lie on this or that side of
-/// a bus, and without roles. Errors: InvalidArgument, InvalidState
+/// a bus, and without roles.
+/// Errors: InvalidArgument, InvalidState
 std::shared_ptr<DispatchOperation> prepare_dispatch(
     const OperationContext& context,
     const DispatchRequest& request,

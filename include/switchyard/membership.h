@@ -43,11 +43,11 @@ struct Regrouped {
 };
 
 /// Meets the other ranks that are left. Ranks that know of different losses try again until they
-/// agree, so the members that come out are the same on all of them. Called by:  one thread of every
-/// rank that goes on Errors:     BootstrapError when the others do not come within tcp.timeout, or
-/// when they take this
-///             rank for lost (it may join again at a later generation); InvalidArgument as
-///             make_tcp_bootstrap
+/// agree, so the members that come out are the same on all of them.
+/// Called by: one thread of every rank that goes on
+/// Errors: BootstrapError when the others do not come within tcp.timeout, or when they take this
+///         rank for lost (it may join again at a later generation); InvalidArgument as
+///         make_tcp_bootstrap
 Regrouped regroup(const RegroupOptions& options);
 
 }  // namespace switchyard

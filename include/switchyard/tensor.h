@@ -15,8 +15,8 @@ namespace switchyard {
 inline constexpr int kMaxTensorDims = 4;
 
 /// A strided view; `Void` is `void` or `const void`. A default view (data == nullptr, ndim == 0)
-/// means "not given". A tensor of zero rows may carry any data pointer, null included. Units: shape
-/// and strides in elements.
+/// means "not given". A tensor of zero rows may carry any data pointer, null included.
+/// Units: shape and strides in elements.
 template <class Void>
 struct BasicTensorView {
   Void* data = nullptr;

@@ -12,7 +12,8 @@
 namespace switchyard::test {
 
 /// Models protocol::Warp. Whether a row operation reads its sources at once or late is up to the
-/// memory's seed. Lifetime: the memory outlives it
+/// memory's seed.
+/// Lifetime: the memory outlives it
 class ScriptedWarp {
  public:
   ScriptedWarp(WeakMemory& memory, int rank, std::string name);

@@ -45,7 +45,7 @@ def assembly(file):
             yield line, "inline assembly outside ptx/: wrap the instruction in a header there"
 
 
-ENVIRONMENT_READERS = ("csrc/bootstrap/environment.cc", "benchmarks/common/environment.cc")
+ENVIRONMENT_READERS = ("csrc/bootstrap/environment.cc",)
 
 
 @rule

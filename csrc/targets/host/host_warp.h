@@ -53,8 +53,8 @@ class HostWarp {
   void release(std::uint64_t offset);
 
   /// Completes this thread's streaming stores (another thread may run the role next) and rings the
-  /// ranks whose memory was published to since the last call. Called by: the worker, after each
-  /// round of steps
+  /// ranks whose memory was published to since the last call.
+  /// Called by: the worker, after each round of steps
   void end_round();
 
  private:

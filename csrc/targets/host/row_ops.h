@@ -13,9 +13,10 @@ namespace switchyard::host {
 inline constexpr int kMaxCopyDests = 32;
 
 /// Copies one row to several places: every source line is read once.
-/// Shapes:   src and each dst: `bytes` bytes, a multiple of 16, 16-byte aligned (64 is
-/// fastest); 1..kMaxCopyDests dsts Ordering: with CopyHint::kStream the stores are weakly ordered:
-/// stream_fence() before any release of the row
+/// Shapes: src and each dst: `bytes` bytes, a multiple of 16, 16-byte aligned (64 is fastest);
+///         1..kMaxCopyDests dsts
+/// Ordering: with CopyHint::kStream the stores are weakly ordered: stream_fence() before any
+///           release of the row
 void copy_row(std::byte* const* dsts,
               int num_dsts,
               const std::byte* src,
