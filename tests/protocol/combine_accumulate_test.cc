@@ -5,9 +5,9 @@
 #include <cstring>
 #include <vector>
 
+#include "benchmarks/sim/guarded_buffer.h"
+#include "benchmarks/sim/reference_math.h"
 #include "tests/support/combine_fixture.h"
-#include "tests/support/guarded_buffer.h"
-#include "tests/support/reference_math.h"
 
 namespace switchyard::test {
 namespace {
@@ -18,7 +18,7 @@ using protocol::WaitKind;
 
 class CombineAccumulateTest : public CombineTest {
  protected:
-  SteppedRole& accumulate(const runtime::Operation& operation, int channel) {
+  sim::SimRole& accumulate(const runtime::Operation& operation, int channel) {
     return role(operation, RoleKind::kCombineAccumulate, channel);
   }
 
@@ -30,7 +30,8 @@ class CombineAccumulateTest : public CombineTest {
       const std::uint64_t rows = allocate(rank, 4096);
       for (std::size_t i = 0; i < 4 * kHidden; ++i) {
         const auto row = static_cast<int>(i / kHidden);
-        store_element(DType::kBf16, at(rank, rows), i, scales[rank] * static_cast<float>(1 << row));
+        sim::store_element(
+            DType::kBf16, at(rank, rows), i, scales[rank] * static_cast<float>(1 << row));
       }
       operation.rows_at[index] = rows;
       operation.row_weights_at[index] = 0;
@@ -49,7 +50,7 @@ class CombineAccumulateTest : public CombineTest {
   }
   void expect_sum(const std::byte* sums, std::size_t token, float wanted) {
     for (std::size_t i = 0; i < kHidden; ++i) {
-      EXPECT_EQ(load_element(DType::kBf16, sums, token * kHidden + i), wanted)
+      EXPECT_EQ(sim::load_element(DType::kBf16, sums, token * kHidden + i), wanted)
           << "token " << token << " element " << i;
     }
   }
@@ -93,7 +94,7 @@ TEST_F(CombineAccumulateTest, SumsEachExpertsRowWhenARowIsOneExperts) {
 }
 
 TEST_F(CombineAccumulateTest, WritesToTheCallersMemoryWithItsStride) {
-  const GuardedBuffer out(4 * 32);
+  const sim::GuardedBuffer out(4 * 32);
   expert_rows_ = allocate(kMe, kRowsHere * kRowBytes);
   const auto operation = combine(rows_view(at(kMe, expert_rows_)), [&](CombineRequest& request) {
     request.out = {out.data(), DType::kBf16, {4, kHidden}};
@@ -103,7 +104,7 @@ TEST_F(CombineAccumulateTest, WritesToTheCallersMemoryWithItsStride) {
   run_both(*operation);
   EXPECT_EQ(operation->out_region, protocol::kNoRegion);
   expect_sum(out.data(), 0, 104.0F);
-  EXPECT_EQ(load_element(DType::kBf16, out.data() + 3 * 32, 0), 200.0F);
+  EXPECT_EQ(sim::load_element(DType::kBf16, out.data() + 3 * 32, 0), 200.0F);
   for (std::size_t token = 0; token < 4; ++token) {
     EXPECT_EQ(out.data()[token * 32 + 16], std::byte{0xa5});
   }
@@ -113,7 +114,7 @@ TEST_F(CombineAccumulateTest, WritesToTheCallersMemoryWithItsStride) {
 TEST_F(CombineAccumulateTest, AddsBiasesFirstAlsoToTokensThatWentNowhere) {
   std::vector<std::byte> bias(4 * kRowBytes);
   for (std::size_t i = 0; i < 4 * kHidden; ++i) {
-    store_element(DType::kBf16, bias.data(), i, static_cast<float>(i / kHidden + 1));
+    sim::store_element(DType::kBf16, bias.data(), i, static_cast<float>(i / kHidden + 1));
   }
   expert_rows_ = allocate(kMe, kRowsHere * kRowBytes);
   const auto operation = combine(rows_view(at(kMe, expert_rows_)), [&](CombineRequest& request) {
@@ -203,7 +204,7 @@ TEST_F(CombineAccumulateTest, LeavesWithoutATraceWhenTheOperationFailed) {
   receive_rows(*operation);
   operation->flags.failed = 1;
   expect_done(accumulate(*operation, 0));
-  EXPECT_EQ(*at(kMe, operation->out_region), TestHeaps::kFresh);
+  EXPECT_EQ(*at(kMe, operation->out_region), sim::Heaps::kFresh);
   expect_not_sent(operation->args.op.progress_at(0, 0), *operation);
 }
 

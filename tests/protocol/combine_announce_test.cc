@@ -17,7 +17,7 @@ using protocol::Word;
 
 class CombineAnnounceTest : public CombineTest {
  protected:
-  SteppedRole& announce(const runtime::Operation& operation) {
+  sim::SimRole& announce(const runtime::Operation& operation) {
     return role(operation, RoleKind::kCombineAnnounce);
   }
   void receive_announcements(const runtime::Operation& operation) {

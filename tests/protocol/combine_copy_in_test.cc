@@ -20,7 +20,7 @@ class CombineCopyInTest : public CombineTest {
       private_rows_[i] = static_cast<std::byte>(i + 1);
     }
   }
-  SteppedRole& copy_in(const runtime::Operation& operation, int channel) {
+  sim::SimRole& copy_in(const runtime::Operation& operation, int channel) {
     return role(operation, RoleKind::kCombineCopyIn, channel);
   }
   void reserve(runtime::CombineOperation& operation) {
@@ -36,7 +36,7 @@ class CombineCopyInTest : public CombineTest {
       EXPECT_EQ(std::memcmp(got, private_rows_.data() + row * kRowBytes, kRowBytes), 0)
           << "row " << row;
     } else {
-      EXPECT_EQ(*got, TestHeaps::kFresh) << "row " << row;
+      EXPECT_EQ(*got, sim::Heaps::kFresh) << "row " << row;
     }
   }
 };

@@ -21,7 +21,7 @@ class CountExchangeFailures : public RoleTest {
  protected:
   const std::vector<std::vector<std::int32_t>> experts_{{0, 5, -1}, {0, 5, 4}};
 
-  SteppedRole& exchange(const runtime::Operation& operation) {
+  sim::SimRole& exchange(const runtime::Operation& operation) {
     return role(operation, RoleKind::kCountExchange);
   }
 
@@ -231,8 +231,8 @@ class GroupFailures : public ::testing::Test {
 
   GroupFailures() : world_(options()), x_(16 * 40), topk_idx_(40, 2) {}
 
-  static WorldOptions options() {
-    WorldOptions options;
+  static sim::WorldOptions options() {
+    sim::WorldOptions options;
     options.num_ranks = kNumRanks;
     return options;
   }
@@ -281,7 +281,7 @@ class GroupFailures : public ::testing::Test {
     }
   }
 
-  ProtocolWorld world_;
+  sim::World world_;
   std::vector<std::byte> x_;
   std::vector<std::int32_t> topk_idx_;
 };

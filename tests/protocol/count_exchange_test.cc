@@ -19,7 +19,7 @@ class CountExchangeTest : public RoleTest {
   /// Two tokens to experts 0 and 5 each, one of them to expert 4 too; none to this rank.
   const std::vector<std::vector<std::int32_t>> experts_{{0, 5, -1}, {0, 5, 4}};
 
-  SteppedRole& exchange(const runtime::Operation& operation) {
+  sim::SimRole& exchange(const runtime::Operation& operation) {
     return role(operation, RoleKind::kCountExchange);
   }
   /// Receives the counts of both peers: two rows of rank 0, three of rank 2.

@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "tests/support/scripted_warp.h"
-#include "tests/support/test_heaps.h"
+#include "csrc/targets/sim/heaps.h"
+#include "csrc/targets/sim/sim_warp.h"
 
 namespace switchyard::test {
 namespace {
@@ -60,9 +60,9 @@ class MailboxTest : public ::testing::Test {
     EXPECT_EQ(got.available, wanted.available);
   }
 
-  TestHeaps heaps_;
-  WeakMemory memory_;
-  ScriptedWarp warp_;
+  sim::Heaps heaps_;
+  sim::WeakMemory memory_;
+  sim::SimWarp warp_;
   protocol::LocalFlags flags_;
   protocol::Failure failure_;
   protocol::OperationArgs op_;

@@ -42,7 +42,7 @@ class PaddedPermits : public RoleTest {
     EXPECT_EQ(collector_.wait().peer, rank);
   }
 
-  ScriptedWarp warp_;
+  sim::SimWarp warp_;
   std::shared_ptr<runtime::DispatchOperation> operation_;
   std::uint32_t signature_ = 0;
   std::uint64_t bytes_ = 0;
@@ -134,8 +134,8 @@ TEST_F(PaddedPermits, WillNotComeWhenThePeerRefusedOrIssuedAnotherOperation) {
 
 TEST_F(PaddedPermits, AreSeenWithTheirRegionWheneverTheyAreSeen) {
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
-    WeakMemory memory(world_.heaps(), seed);
-    ScriptedWarp giver(memory, kMe, "giver");
+    sim::WeakMemory memory(world_.heaps(), seed);
+    sim::SimWarp giver(memory, kMe, "giver");
     protocol::DispatchArgs args = operation_->args;
     args.op.epoch = 100 + static_cast<std::uint32_t>(seed);
     post_permits(giver, args, regions_[kMe], kNextSignatureWord);

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <vector>
 
-#include "tests/support/guarded_buffer.h"
+#include "benchmarks/sim/guarded_buffer.h"
 #include "tests/support/hand_made_peer.h"
 
 namespace switchyard::test {
@@ -19,7 +19,7 @@ using protocol::WaitKind;
 
 class ScaleUpReceiveTest : public RoleTest {
  protected:
-  explicit ScaleUpReceiveTest(const WorldOptions& options = default_options())
+  explicit ScaleUpReceiveTest(const sim::WorldOptions& options = default_options())
       : RoleTest(options) {}
 
   /// The count exchange said so: rows of each source (expert-major: of each source and expert) and
@@ -54,7 +54,7 @@ class ScaleUpReceiveTest : public RoleTest {
   [[nodiscard]] static std::uint32_t here(const runtime::DispatchOperation& operation) {
     return static_cast<std::uint32_t>(operation.region / protocol::kRegionUnit);
   }
-  SteppedRole& receive(const runtime::Operation& operation, int channel = 0) {
+  sim::SimRole& receive(const runtime::Operation& operation, int channel = 0) {
     return role(operation, RoleKind::kScaleUpReceive, channel);
   }
   std::byte* payload(const runtime::DispatchOperation& operation, std::uint64_t row) {
@@ -128,7 +128,7 @@ TEST_F(ScaleUpReceiveTest, FailsWhenRowsArrivedInAnotherRegion) {
 }
 
 TEST_F(ScaleUpReceiveTest, CopiesItsShareOfEachSourceToTheCallersMemory) {
-  const GuardedBuffer out(5 * 32);
+  const sim::GuardedBuffer out(5 * 32);
   const auto operation = dispatch({{0}}, Layout::kRankMajor, [&](DispatchRequest& request) {
     request.out_x = {out.data(), DType::kBf16, {5, kHidden}};
     request.out_x.strides[0] = 16;
@@ -156,8 +156,8 @@ TEST_F(ScaleUpReceiveTest, CopiesItsShareOfEachSourceToTheCallersMemory) {
 TEST_F(ScaleUpReceiveTest, CopiesScalesToTheCallersMemoryToo) {
   const std::vector<std::byte> x(16);
   const std::vector<float> scales{1.0F};
-  const GuardedBuffer out(2 * 16);
-  const GuardedBuffer out_scales(2 * sizeof(float));
+  const sim::GuardedBuffer out(2 * 16);
+  const sim::GuardedBuffer out_scales(2 * sizeof(float));
   const auto operation = dispatch({{0}}, Layout::kRankMajor, [&](DispatchRequest& request) {
     request.x = {x.data(), DType::kFp8E4m3, {1, 16}};
     request.scales = {scales.data(), DType::kFp32, {1, 1}};
@@ -196,7 +196,7 @@ TEST_F(ScaleUpReceiveTest, ZeroesAlignmentRowsAndNothingElseWhenAsked) {
 }
 
 TEST_F(ScaleUpReceiveTest, TakesTurnsBetweenChunksOfRows) {
-  const GuardedBuffer out(8 * kRowBytes);
+  const sim::GuardedBuffer out(8 * kRowBytes);
   const auto operation = dispatch({{0}}, Layout::kRankMajor, [&](DispatchRequest& request) {
     request.out_x = {out.data(), DType::kBf16, {8, kHidden}};
   });
@@ -216,8 +216,8 @@ TEST_F(ScaleUpReceiveTest, TakesTurnsBetweenChunksOfRows) {
 class ScaleUpReceiveByReceiver : public ScaleUpReceiveTest {
  protected:
   ScaleUpReceiveByReceiver() : ScaleUpReceiveTest(options()) {}
-  static WorldOptions options() {
-    WorldOptions options = default_options();
+  static sim::WorldOptions options() {
+    sim::WorldOptions options = default_options();
     options.num_channels = 1;
     options.expert_copies = ExpertCopies::kByReceiver;
     return options;
@@ -238,7 +238,7 @@ TEST_F(ScaleUpReceiveByReceiver, MakesTheCopiesThatMetadataNames) {
 }
 
 TEST_F(ScaleUpReceiveByReceiver, MakesTheCopiesInTheCallersMemoryToo) {
-  const GuardedBuffer out(2 * kRowBytes);
+  const sim::GuardedBuffer out(2 * kRowBytes);
   const auto operation = dispatch({{0}}, Layout::kExpertMajor, [&](DispatchRequest& request) {
     request.out_x = {out.data(), DType::kBf16, {2, kHidden}};
   });

@@ -6,8 +6,8 @@
 #include <cstring>
 #include <vector>
 
+#include "benchmarks/sim/reference_math.h"
 #include "tests/support/hand_made_peer.h"
-#include "tests/support/reference_math.h"
 
 namespace switchyard::test {
 namespace {
@@ -19,7 +19,8 @@ using protocol::WaitKind;
 
 class ScaleUpSendTest : public RoleTest {
  protected:
-  explicit ScaleUpSendTest(const WorldOptions& options = default_options()) : RoleTest(options) {}
+  explicit ScaleUpSendTest(const sim::WorldOptions& options = default_options())
+      : RoleTest(options) {}
 
   /// Answers of all ranks: `rows_of_rank` rows each, this rank's first rows at `bases`.
   void receive_placement(runtime::DispatchOperation& operation,
@@ -35,7 +36,7 @@ class ScaleUpSendTest : public RoleTest {
     }
     operation.flags.placed = 1;
   }
-  SteppedRole& send(const runtime::Operation& operation, int channel = 0) {
+  sim::SimRole& send(const runtime::Operation& operation, int channel = 0) {
     return role(operation, RoleKind::kScaleUpSend, channel);
   }
   [[nodiscard]] protocol::LandingLayout landing(const runtime::DispatchOperation& operation,
@@ -64,7 +65,7 @@ class ScaleUpSendTest : public RoleTest {
   }
   void expect_untouched(const std::byte* at, std::size_t bytes) {
     for (std::size_t i = 0; i < bytes; ++i) {
-      ASSERT_EQ(at[i], TestHeaps::kFresh) << "byte " << i;
+      ASSERT_EQ(at[i], sim::Heaps::kFresh) << "byte " << i;
     }
   }
   void expect_header(const std::byte* at, const MetadataHeader& wanted) {
@@ -187,7 +188,7 @@ TEST_F(ScaleUpSendTest, ReadsStridedRowsAndScales) {
 TEST_F(ScaleUpSendTest, QuantisesOncePerTokenWhenAsked) {
   std::vector<std::byte> x(32);
   for (std::size_t i = 0; i < 16; ++i) {
-    store_element(DType::kBf16, x.data(), i, static_cast<float>(i) - 7.0F);
+    sim::store_element(DType::kBf16, x.data(), i, static_cast<float>(i) - 7.0F);
   }
   const auto operation = dispatch({{0, 5}}, Layout::kRankMajor, [&](DispatchRequest& request) {
     request.x = {x.data(), DType::kBf16, {1, 16}};
@@ -197,11 +198,11 @@ TEST_F(ScaleUpSendTest, QuantisesOncePerTokenWhenAsked) {
   expect_done(send(*operation, 1));
   std::vector<std::byte> wanted(16);
   float scale = 0.0F;
-  reference_quantize({wanted.data(),
-                      reinterpret_cast<std::byte*>(&scale),
-                      x.data(),
-                      16,
-                      protocol::ScaleFormat::kFp32});
+  sim::reference_quantize({wanted.data(),
+                           reinterpret_cast<std::byte*>(&scale),
+                           x.data(),
+                           16,
+                           protocol::ScaleFormat::kFp32});
   for (const int rank : {0, 2}) {
     EXPECT_EQ(std::memcmp(payload(*operation, rank, 0), wanted.data(), 16), 0);
     const std::byte* scales = at(rank, operation->region_of_rank[static_cast<std::size_t>(rank)]) +
@@ -215,7 +216,7 @@ TEST_F(ScaleUpSendTest, MovesAChunkAStepAndPublishesWhenAllRowsAreOut) {
   const auto operation = dispatch({{0}, {0}, {0}, {0}, {5}});
   receive_placement(*operation, {4, 0, 1}, {0, 0, 0});
   const protocol::OperationArgs& op = operation->args.op;
-  SteppedRole& second = send(*operation, 1);
+  sim::SimRole& second = send(*operation, 1);
   EXPECT_EQ(second.step(), Progress::kAdvanced);  // sees the places
   EXPECT_EQ(second.step(), Progress::kAdvanced);
   world_.memory().publish_all();
@@ -265,8 +266,8 @@ TEST_F(ScaleUpSendTest, LeavesWithoutATraceWhenTheOperationFailed) {
 class ScaleUpSendByReceiver : public ScaleUpSendTest {
  protected:
   ScaleUpSendByReceiver() : ScaleUpSendTest(options()) {}
-  static WorldOptions options() {
-    WorldOptions options = default_options();
+  static sim::WorldOptions options() {
+    sim::WorldOptions options = default_options();
     options.expert_copies = ExpertCopies::kByReceiver;
     return options;
   }

@@ -15,7 +15,7 @@ class CombineTest : public RoleTest {
  protected:
   static constexpr std::int64_t kRowsHere = 3;
 
-  explicit CombineTest(const WorldOptions& options = default_options()) : RoleTest(options) {}
+  explicit CombineTest(const sim::WorldOptions& options = default_options()) : RoleTest(options) {}
 
   /// Token 0: ranks 0, 2, 0. Token 1: rank 1. Token 2: nowhere. Token 3: rank 2.
   static std::vector<std::vector<std::int32_t>> experts() {
@@ -86,7 +86,7 @@ class CombineTest : public RoleTest {
     });
   }
   void run_all(const runtime::Operation& operation) {
-    for (RunningOperation& running : world_.rank(kMe).running()) {
+    for (sim::RunningOperation& running : world_.rank(kMe).running()) {
       for (const auto& each : running.roles) {
         if (running.operation.get() == &operation && !each->done()) {
           run(*each);

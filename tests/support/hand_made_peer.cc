@@ -107,10 +107,10 @@ void HandMadePeer::progress(int channel, std::uint32_t value) const {
   put(op_.progress_at(receiver_, channel), 0, value);
 }
 
-SteppedRole& RoleTest::role(const runtime::Operation& operation,
-                            protocol::RoleKind kind,
-                            int channel) {
-  for (RunningOperation& running : world_.rank(kMe).running()) {
+sim::SimRole& RoleTest::role(const runtime::Operation& operation,
+                             protocol::RoleKind kind,
+                             int channel) {
+  for (sim::RunningOperation& running : world_.rank(kMe).running()) {
     for (const auto& each : running.roles) {
       if (running.operation.get() == &operation && each->kind() == kind && channel-- == 0) {
         return *each;
@@ -120,7 +120,7 @@ SteppedRole& RoleTest::role(const runtime::Operation& operation,
   throw std::out_of_range("the operation has no such role");
 }
 
-Progress RoleTest::run(SteppedRole& role) {
+Progress RoleTest::run(sim::SimRole& role) {
   Progress progress = Progress::kAdvanced;
   for (int step = 0; step < 1000 && progress == Progress::kAdvanced; ++step) {
     progress = role.step();
@@ -130,7 +130,7 @@ Progress RoleTest::run(SteppedRole& role) {
   return progress;
 }
 
-void RoleTest::expect_blocked(SteppedRole& role, protocol::WaitKind kind, int peer) {
+void RoleTest::expect_blocked(sim::SimRole& role, protocol::WaitKind kind, int peer) {
   EXPECT_EQ(run(role), Progress::kBlocked);
   EXPECT_STREQ(protocol::wait_name(role.wait().kind), protocol::wait_name(kind));
   EXPECT_EQ(role.wait().peer, peer);
@@ -138,7 +138,7 @@ void RoleTest::expect_blocked(SteppedRole& role, protocol::WaitKind kind, int pe
   EXPECT_EQ(role.step(), Progress::kBlocked);
 }
 
-void RoleTest::expect_done(SteppedRole& role) {
+void RoleTest::expect_done(sim::SimRole& role) {
   EXPECT_EQ(run(role), Progress::kDone);
 }
 

@@ -9,7 +9,7 @@
 #include <memory>
 #include <vector>
 
-#include "tests/support/protocol_world.h"
+#include "benchmarks/sim/world.h"
 
 namespace switchyard::test {
 
@@ -71,10 +71,10 @@ class RoleTest : public ::testing::Test {
   static constexpr int kHidden = 8;
   static constexpr std::size_t kRowBytes = 16;  // bf16
 
-  explicit RoleTest(const WorldOptions& options = default_options()) : world_(options) {}
+  explicit RoleTest(const sim::WorldOptions& options = default_options()) : world_(options) {}
 
-  static WorldOptions default_options() {
-    WorldOptions options;
+  static sim::WorldOptions default_options() {
+    sim::WorldOptions options;
     options.num_ranks = kNumRanks;
     options.num_channels = 2;
     options.first_epoch = 20;  // earlier operations have used the slots
@@ -95,17 +95,17 @@ class RoleTest : public ::testing::Test {
     return world_.rank(kMe).issue(request);
   }
 
-  [[nodiscard]] SteppedRole& role(const runtime::Operation& operation,
-                                  protocol::RoleKind kind,
-                                  int channel = 0);
+  [[nodiscard]] sim::SimRole& role(const runtime::Operation& operation,
+                                   protocol::RoleKind kind,
+                                   int channel = 0);
   [[nodiscard]] static HandMadePeer peer(const runtime::Operation& operation, int rank) {
     return {operation.args_op(), rank};
   }
 
   /// Steps until the role is blocked or done; then makes visible what it stored.
-  protocol::Progress run(SteppedRole& role);
-  void expect_blocked(SteppedRole& role, protocol::WaitKind kind, int peer);
-  void expect_done(SteppedRole& role);
+  protocol::Progress run(sim::SimRole& role);
+  void expect_blocked(sim::SimRole& role, protocol::WaitKind kind, int peer);
+  void expect_done(sim::SimRole& role);
   /// The operation ended with this failure, and nobody is told to go on.
   void expect_failed(const runtime::Operation& operation, const protocol::Failure& failure) const;
 
@@ -128,7 +128,7 @@ class RoleTest : public ::testing::Test {
     return world_.rank(rank).at(offset);
   }
 
-  ProtocolWorld world_;
+  sim::World world_;
 
  private:
   DispatchRequest make_request(const std::vector<std::vector<std::int32_t>>& experts,

@@ -7,16 +7,16 @@
 #include <random>
 #include <vector>
 
+#include "benchmarks/sim/guarded_buffer.h"
 #include "csrc/targets/host/row_ops.h"
 #include "switchyard/error.h"
-#include "tests/support/guarded_buffer.h"
 #include "tests/support/simd_targets.h"
 
 namespace switchyard::host {
 namespace {
 
 using protocol::CopyHint;
-using test::GuardedBuffer;
+using sim::GuardedBuffer;
 
 constexpr CopyHint kHints[] = {CopyHint::kStream, CopyHint::kKeep};
 constexpr std::size_t kMisalignments[] = {0, 16, 32, 48};

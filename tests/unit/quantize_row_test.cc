@@ -9,9 +9,9 @@
 #include <random>
 #include <vector>
 
+#include "benchmarks/sim/guarded_buffer.h"
+#include "benchmarks/sim/reference_math.h"
 #include "csrc/targets/host/row_ops.h"
-#include "tests/support/guarded_buffer.h"
-#include "tests/support/reference_math.h"
 #include "tests/support/simd_targets.h"
 
 namespace switchyard::host {
@@ -19,7 +19,7 @@ namespace {
 
 using protocol::Quantization;
 using protocol::ScaleFormat;
-using test::GuardedBuffer;
+using sim::GuardedBuffer;
 
 constexpr ScaleFormat kFormats[] = {ScaleFormat::kFp32, ScaleFormat::kUe8m0};
 
@@ -49,7 +49,7 @@ void check(const std::vector<std::uint16_t>& src,
                             .src = reinterpret_cast<const std::byte*>(src.data()),
                             .num_elems = static_cast<std::uint32_t>(src.size()),
                             .format = format};
-  test::reference_quantize(quantization);
+  sim::reference_quantize(quantization);
   test::for_each_simd_target([&] {
     const GuardedBuffer values(src.size(), misalignment);
     const GuardedBuffer scales(scale_bytes(src.size(), format), misalignment);
@@ -62,7 +62,7 @@ void check(const std::vector<std::uint16_t>& src,
 }
 
 std::uint16_t bf16(float value) {
-  return static_cast<std::uint16_t>(test::kBf16.encode(value));
+  return static_cast<std::uint16_t>(sim::kBf16.encode(value));
 }
 
 TEST(QuantizeRow, MatchesTheReferenceWhenEveryBf16ValueIsQuantised) {

@@ -12,10 +12,10 @@
 #include <string>
 #include <vector>
 
+#include "benchmarks/sim/guarded_buffer.h"
+#include "benchmarks/sim/reference_math.h"
 #include "csrc/targets/host/row_ops.h"
 #include "switchyard/error.h"
-#include "tests/support/guarded_buffer.h"
-#include "tests/support/reference_math.h"
 #include "tests/support/simd_targets.h"
 
 namespace switchyard::host {
@@ -24,7 +24,7 @@ namespace {
 using protocol::CopyHint;
 using protocol::Reduction;
 using protocol::Term;
-using test::GuardedBuffer;
+using sim::GuardedBuffer;
 
 constexpr DType kDTypes[] = {DType::kBf16, DType::kFp16, DType::kFp32};
 constexpr CopyHint kHints[] = {CopyHint::kStream, CopyHint::kKeep};
@@ -61,7 +61,7 @@ class Problem {
     std::vector<std::byte> result(bytes_);
     Reduction reduction = reduction_;
     reduction.dst = result.data();
-    test::reference_reduce(reduction);
+    sim::reference_reduce(reduction);
     return result;
   }
 
@@ -89,8 +89,8 @@ class Problem {
     const std::size_t index = byte / dtype_bytes(reduction_.dtype);
     ADD_FAILURE() << dtype_name(reduction_.dtype) << " element " << index << " of "
                   << reduction_.num_elems << " (" << reduction_.num_terms << " terms): got "
-                  << test::load_element(reduction_.dtype, reduction_.dst, index) << ", wanted "
-                  << test::load_element(reduction_.dtype, expected.data(), index);
+                  << sim::load_element(reduction_.dtype, reduction_.dst, index) << ", wanted "
+                  << sim::load_element(reduction_.dtype, expected.data(), index);
   }
 
  private:
@@ -116,7 +116,7 @@ void fill_random(const Problem& problem, std::byte* row, std::mt19937& random, b
       const std::uint32_t bits = static_cast<std::uint32_t>(random());
       std::memcpy(row + i * dtype_bytes(dtype), &bits, dtype_bytes(dtype));
     } else {
-      test::store_element(dtype, row, i, normal(random));
+      sim::store_element(dtype, row, i, normal(random));
     }
   }
 }
@@ -226,8 +226,8 @@ TEST(ReduceRows, RoundsProductsBeforeSumsWhenWeighted) {
   std::byte* minus = problem.add_term(1.0F, false);
   std::byte* square = problem.add_term(1.0F + 0x1p-12F);
   for (std::size_t i = 0; i < 4; ++i) {
-    test::store_element(DType::kFp32, minus, i, -(1.0F + 0x1p-11F));
-    test::store_element(DType::kFp32, square, i, 1.0F + 0x1p-12F);
+    sim::store_element(DType::kFp32, minus, i, -(1.0F + 0x1p-11F));
+    sim::store_element(DType::kFp32, square, i, 1.0F + 0x1p-12F);
   }
   test::for_each_simd_target(
       [&] { problem.run_and_expect(std::vector<std::byte>(problem.bytes())); });

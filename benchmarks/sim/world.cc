@@ -1,4 +1,4 @@
-#include "tests/support/protocol_world.h"
+#include "benchmarks/sim/world.h"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 
 #include "csrc/protocol/padded_permits.h"
 
-namespace switchyard::test {
+namespace switchyard::sim {
 namespace {
 
 using protocol::Progress;
@@ -35,38 +35,6 @@ Config config_of(const WorldOptions& options) {
 }
 
 }  // namespace
-
-template <class Role>
-SteppedRole::SteppedRole(Role role,
-                         WeakMemory& memory,
-                         const protocol::OperationArgs& op,
-                         int channel)
-    : name_(fmt::format("rank {} operation {} {} {}",
-                        op.peers.rank,
-                        op.epoch,
-                        protocol::role_name(Role::kKind),
-                        channel)),
-      role_(std::move(role)),
-      warp_(memory, op.peers.rank, name_) {}
-
-Progress SteppedRole::step() {
-  const std::uint64_t effects = warp_.num_effects();
-  const Progress progress = std::visit([&](auto& role) { return role.step(warp_); }, role_);
-  done_ = progress == Progress::kDone;
-  if (progress == Progress::kBlocked && warp_.num_effects() != effects) {
-    throw ModelViolation(name_ + " stored something in a step that it calls blocked");
-  }
-  return progress;
-}
-
-const protocol::WaitPoint& SteppedRole::wait() const {
-  return std::visit([](const auto& role) -> const protocol::WaitPoint& { return role.wait(); },
-                    role_);
-}
-
-protocol::RoleKind SteppedRole::kind() const {
-  return std::visit([](const auto& role) { return std::decay_t<decltype(role)>::kKind; }, role_);
-}
 
 bool RunningOperation::done() const {
   return std::all_of(roles.begin(), roles.end(), [](const auto& role) { return role->done(); });
@@ -115,7 +83,7 @@ std::shared_ptr<runtime::DispatchOperation> WorldRank::issue(
   const protocol::DispatchArgs* args = &operation->args;
   auto& roles = running_.back().roles;
   const auto add = [&](auto role, int channel) {
-    roles.push_back(std::make_unique<SteppedRole>(std::move(role), memory_, args->op, channel));
+    roles.push_back(std::make_unique<SimRole>(std::move(role), memory_, args->op, channel));
   };
   add(protocol::CountExchange(args), 0);
   for (int channel = 0; channel < options_.num_channels; ++channel) {
@@ -132,7 +100,7 @@ std::shared_ptr<runtime::CombineOperation> WorldRank::issue(
   const protocol::CombineArgs* args = &operation->args;
   auto& roles = running_.back().roles;
   const auto add = [&](auto role, int channel) {
-    roles.push_back(std::make_unique<SteppedRole>(std::move(role), memory_, args->op, channel));
+    roles.push_back(std::make_unique<SimRole>(std::move(role), memory_, args->op, channel));
   };
   add(protocol::CombineAnnounce(args), 0);
   for (int channel = 0; channel < options_.num_channels; ++channel) {
@@ -274,7 +242,7 @@ void WorldRank::release_quarantined(std::uint64_t finished_epoch) {
   });
 }
 
-ProtocolWorld::ProtocolWorld(const WorldOptions& options)
+World::World(const WorldOptions& options)
     : options_(options),
       config_(config_of(options)),
       heaps_(control_layout(options), options.heap_bytes),
@@ -284,7 +252,7 @@ ProtocolWorld::ProtocolWorld(const WorldOptions& options)
   }
 }
 
-std::string ProtocolWorld::describe_failure(const runtime::Operation& operation) {
+std::string World::describe_failure(const runtime::Operation& operation) {
   const protocol::Failure& failure = operation.failure;
   return fmt::format("kind {} rank {} needed {} available {}, corrupt source {}",
                      static_cast<int>(failure.kind),
@@ -294,7 +262,7 @@ std::string ProtocolWorld::describe_failure(const runtime::Operation& operation)
                      static_cast<std::int64_t>(operation.flags.corrupt) - 1);
 }
 
-void ProtocolWorld::run_until_blocked() {
+void World::run_until_blocked() {
   for (bool advanced = true; advanced;) {
     advanced = false;
     for (const auto& rank : ranks_) {
@@ -308,4 +276,4 @@ void ProtocolWorld::run_until_blocked() {
   }
 }
 
-}  // namespace switchyard::test
+}  // namespace switchyard::sim

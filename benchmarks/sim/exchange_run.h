@@ -1,4 +1,4 @@
-// Runs an ExchangePlan on a ProtocolWorld under a seeded scheduler: each rank's caller issues,
+// Runs an ExchangePlan on a World under a seeded scheduler: each rank's caller issues,
 // finishes, checks and releases at moments of the scheduler's choice, its roles step and its stores
 // become visible in between.
 #pragma once
@@ -8,12 +8,12 @@
 #include <string>
 #include <vector>
 
-#include "tests/support/exchange_plan.h"
-#include "tests/support/naive_exchange.h"
-#include "tests/support/protocol_world.h"
-#include "tests/support/rank_program.h"
+#include "benchmarks/sim/exchange_plan.h"
+#include "benchmarks/sim/naive_exchange.h"
+#include "benchmarks/sim/rank_program.h"
+#include "benchmarks/sim/world.h"
 
-namespace switchyard::test {
+namespace switchyard::sim {
 
 /// One run. How often who acts is drawn once, so that in some runs ranks, roles or stores lag far
 /// behind.
@@ -45,7 +45,7 @@ class ExchangeRun {
   [[nodiscard]] std::string describe_waits();
 
   const ExchangePlan& plan_;
-  mutable ProtocolWorld world_;
+  mutable World world_;
   NaiveExchange naive_;
   Outcomes outcomes_;
   std::mt19937_64 random_;
@@ -58,4 +58,4 @@ class ExchangeRun {
 /// The world that a plan needs.
 WorldOptions world_options(const ExchangePlan& plan, std::uint64_t seed);
 
-}  // namespace switchyard::test
+}  // namespace switchyard::sim

@@ -10,7 +10,7 @@
 #include "csrc/protocol/row_math.h"
 #include "switchyard/dtype.h"
 
-namespace switchyard::test {
+namespace switchyard::sim {
 
 /// A floating-point format of at most 16 bits: sign, exponent, mantissa.
 struct SmallFloat {
@@ -43,4 +43,4 @@ void reference_reduce(const protocol::Reduction& reduction);
 /// protocol::Quantization, written to quantization.dst and .scales.
 void reference_quantize(const protocol::Quantization& quantization);
 
-}  // namespace switchyard::test
+}  // namespace switchyard::sim

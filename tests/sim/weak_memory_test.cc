@@ -1,5 +1,5 @@
 // The model under the protocol tests: it must be as weak as it says, and no weaker.
-#include "tests/support/weak_memory.h"
+#include "csrc/targets/sim/weak_memory.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 #include <set>
 #include <string>
 
-#include "tests/support/scripted_warp.h"
+#include "csrc/targets/sim/sim_warp.h"
 
 namespace switchyard::test {
 namespace {
@@ -43,10 +43,10 @@ struct Scene {
     }
   }
 
-  TestHeaps heaps;
-  WeakMemory memory;
-  ScriptedWarp writer;
-  ScriptedWarp reader;
+  sim::Heaps heaps;
+  sim::WeakMemory memory;
+  sim::SimWarp writer;
+  sim::SimWarp reader;
   std::uint64_t region;
   std::byte* row;
   Word* first;
@@ -65,7 +65,7 @@ TEST(WeakMemory, ShowsNothingBeforeItIsPublished) {
   for_each_scene([](Scene& scene) {
     scene.copy(scene.row);
     scene.writer.store_release(scene.first, 1);
-    EXPECT_EQ(*scene.row, TestHeaps::kFresh);
+    EXPECT_EQ(*scene.row, sim::Heaps::kFresh);
     EXPECT_EQ(scene.reader.load_acquire(scene.first), 0U);
     EXPECT_EQ(scene.memory.num_held_back(0), 2U);
   });
@@ -150,12 +150,12 @@ TEST(WeakMemory, ReadsSourcesAtOnceOrLateButBeforeTheNextRelease) {
 
 TEST(WeakMemory, CarriesStoresOfFinishedOperationsWithLaterReleases) {
   for_each_scene([](Scene& scene) {
-    ScriptedWarp caller(scene.memory, 0, "caller");
+    sim::SimWarp caller(scene.memory, 0, "caller");
     scene.memory.rejoin(caller.id());
     scene.writer.store_relaxed(scene.first, 1);
     scene.memory.retire(scene.writer.id());
     scene.memory.rejoin(caller.id());
-    ScriptedWarp later(scene.memory, 0, "later");
+    sim::SimWarp later(scene.memory, 0, "later");
     later.store_release(scene.second, 1);
     scene.publish([&] { EXPECT_TRUE(*scene.second == 0 || *scene.first == 1); });
   });
@@ -177,12 +177,12 @@ TEST(WeakMemory, RefusesAccessesOutsideRegionsInUse) {
   Scene scene(1);
   std::byte* behind = scene.row + 4096;
   scene.copy(behind);
-  EXPECT_THROW(scene.memory.publish_all(), ModelViolation);
+  EXPECT_THROW(scene.memory.publish_all(), sim::ModelViolation);
   EXPECT_THROW((void)scene.reader.load_word(reinterpret_cast<const std::uint32_t*>(behind)),
-               ModelViolation);
+               sim::ModelViolation);
   scene.heaps.release(1, scene.region);
   EXPECT_THROW((void)scene.reader.load_word(reinterpret_cast<const std::uint32_t*>(scene.row)),
-               ModelViolation);
+               sim::ModelViolation);
 }
 
 TEST(WeakMemory, RefusesARowThatIsReadWithoutAnAcquire) {
@@ -200,7 +200,7 @@ TEST(WeakMemory, RefusesARowThatIsReadWithoutAnAcquire) {
   Scene relaxed(1);
   EXPECT_THROW(
       read_after(relaxed, [](Scene& scene) { (void)scene.reader.load_relaxed(scene.first); }),
-      ModelViolation);
+      sim::ModelViolation);
 }
 
 TEST(WeakMemory, RefusesARowThatIsReadWithoutARelease) {
@@ -210,7 +210,7 @@ TEST(WeakMemory, RefusesARowThatIsReadWithoutARelease) {
   scene.memory.publish_all();
   EXPECT_EQ(scene.reader.load_acquire(scene.first), 1U);
   EXPECT_THROW((void)scene.reader.load_word(reinterpret_cast<const std::uint32_t*>(scene.row)),
-               ModelViolation);
+               sim::ModelViolation);
 }
 
 TEST(WeakMemory, RefusesARowThatIsWrittenOverWithoutOrder) {
@@ -230,7 +230,7 @@ TEST(WeakMemory, RefusesARowThatIsWrittenOverWithoutOrder) {
     scene.memory.publish_all();
   };
   EXPECT_NO_THROW(write_after(true));
-  EXPECT_THROW(write_after(false), ModelViolation);
+  EXPECT_THROW(write_after(false), sim::ModelViolation);
 }
 
 TEST(WeakMemory, TracesEveryOperationWithWhoAndWhere) {

@@ -1,4 +1,4 @@
-#include "tests/support/test_heaps.h"
+#include "csrc/targets/sim/heaps.h"
 
 #include <fmt/format.h>
 
@@ -8,13 +8,13 @@
 
 #include "csrc/protocol/warp.h"
 
-namespace switchyard::test {
+namespace switchyard::sim {
 
-void TestHeaps::Free::operator()(std::byte* memory) const {
+void Heaps::Free::operator()(std::byte* memory) const {
   std::free(memory);
 }
 
-TestHeaps::TestHeaps(const protocol::ControlLayout& control, std::uint64_t heap_bytes)
+Heaps::Heaps(const protocol::ControlLayout& control, std::uint64_t heap_bytes)
     : control_(control), heap_bytes_(protocol::round_up(heap_bytes, memory::kRegionAlignment)) {
   const std::uint64_t all = control.num_ranks * heap_bytes_;
   memory_.reset(static_cast<std::byte*>(std::aligned_alloc(memory::kRegionAlignment, all)));
@@ -27,11 +27,11 @@ TestHeaps::TestHeaps(const protocol::ControlLayout& control, std::uint64_t heap_
   }
 }
 
-protocol::Peers TestHeaps::peers(int rank) const {
+protocol::Peers Heaps::peers(int rank) const {
   return {memory_.get(), heap_bytes_, rank, static_cast<std::int32_t>(control_.num_ranks)};
 }
 
-std::uint64_t TestHeaps::allocate(int rank, std::uint64_t bytes) {
+std::uint64_t Heaps::allocate(int rank, std::uint64_t bytes) {
   RankHeap& heap = heaps_[static_cast<std::size_t>(rank)];
   const auto offset = heap.arena->allocate(bytes);
   if (!offset) {
@@ -44,26 +44,26 @@ std::uint64_t TestHeaps::allocate(int rank, std::uint64_t bytes) {
   return *offset;
 }
 
-void TestHeaps::release(int rank, std::uint64_t offset) {
+void Heaps::release(int rank, std::uint64_t offset) {
   RankHeap& heap = heaps_[static_cast<std::size_t>(rank)];
   heap.arena->release(offset);
   std::fill_n(peers(rank).local(offset), heap.regions.at(offset), kReleased);
   heap.regions.erase(offset);
 }
 
-std::uint64_t TestHeaps::largest_free(int rank) const {
+std::uint64_t Heaps::largest_free(int rank) const {
   return heap(rank).arena->largest_free_bytes();
 }
 
-std::uint64_t TestHeaps::region_bytes(int rank, std::uint64_t offset) const {
+std::uint64_t Heaps::region_bytes(int rank, std::uint64_t offset) const {
   return heap(rank).regions.at(offset);
 }
 
-std::size_t TestHeaps::num_regions(int rank) const {
+std::size_t Heaps::num_regions(int rank) const {
   return heap(rank).regions.size();
 }
 
-void TestHeaps::check_access(const void* at, std::size_t bytes, const char* what) const {
+void Heaps::check_access(const void* at, std::size_t bytes, const char* what) const {
   const int rank = peers(0).rank_of(at);
   if (rank < 0 || bytes == 0) {
     return;
@@ -84,7 +84,14 @@ void TestHeaps::check_access(const void* at, std::size_t bytes, const char* what
   }
 }
 
-std::string TestHeaps::name(const void* at) const {
+void Heaps::check_bounds(const void* at, std::size_t bytes, const char* what) const {
+  const int rank = peers(0).rank_of(at);
+  if (rank >= 0 && static_cast<const std::byte*>(at) + bytes > peers(rank).local(heap_bytes_)) {
+    throw ModelViolation(fmt::format("{} of {} bytes at {}", what, bytes, name(at)));
+  }
+}
+
+std::string Heaps::name(const void* at) const {
   const int rank = peers(0).rank_of(at);
   if (rank < 0) {
     return "private memory";
@@ -102,7 +109,7 @@ std::string TestHeaps::name(const void* at) const {
   return fmt::format("rank {} region {:#x} + {:#x}", rank, region->first, offset - region->first);
 }
 
-std::string TestHeaps::name_control(int rank, std::uint64_t offset) const {
+std::string Heaps::name_control(int rank, std::uint64_t offset) const {
   for (std::uint32_t slot = 0; slot < control_.num_slots; ++slot) {
     for (int source = 0; source < static_cast<int>(control_.num_ranks); ++source) {
       const struct {
@@ -132,4 +139,4 @@ std::string TestHeaps::name_control(int rank, std::uint64_t offset) const {
   return fmt::format("rank {} control block {:#x}", rank, offset);
 }
 
-}  // namespace switchyard::test
+}  // namespace switchyard::sim

@@ -1,12 +1,12 @@
-#include "tests/support/rank_program.h"
+#include "benchmarks/sim/rank_program.h"
 
 #include <fmt/format.h>
 
 #include <cstring>
 
-#include "tests/support/exchange_check.h"
+#include "benchmarks/sim/exchange_check.h"
 
-namespace switchyard::test {
+namespace switchyard::sim {
 namespace {
 
 const std::byte* copy_rows(const std::vector<std::byte>& rows, std::byte* to) {
@@ -36,16 +36,13 @@ void Outcomes::note_dispatch(std::size_t index,
                                      index,
                                      success ? "succeeded" : "failed",
                                      alike ? "" : ", but not on every rank",
-                                     ProtocolWorld::describe_failure(operation)));
+                                     World::describe_failure(operation)));
   }
   dispatch_succeeded_[index] = success;
 }
 
-RankProgram::RankProgram(const ExchangePlan& plan,
-                         NaiveExchange& naive,
-                         Outcomes& outcomes,
-                         ProtocolWorld& world,
-                         int rank)
+RankProgram::RankProgram(
+    const ExchangePlan& plan, NaiveExchange& naive, Outcomes& outcomes, World& world, int rank)
     : plan_(plan),
       naive_(naive),
       outcomes_(outcomes),
@@ -307,4 +304,4 @@ void RankProgram::release_combine(Combined& combined) {
   combined.released = true;
 }
 
-}  // namespace switchyard::test
+}  // namespace switchyard::sim

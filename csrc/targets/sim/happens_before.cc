@@ -1,8 +1,8 @@
-#include "tests/support/happens_before.h"
+#include "csrc/targets/sim/happens_before.h"
 
 #include <algorithm>
 
-namespace switchyard::test {
+namespace switchyard::sim {
 
 bool Knowledge::has(int of_warp, std::uint32_t moment) const {
   if (of_warp == warp) {
@@ -108,4 +108,4 @@ HappensBefore::Race HappensBefore::write(const Knowledge& known,
   return {};
 }
 
-}  // namespace switchyard::test
+}  // namespace switchyard::sim

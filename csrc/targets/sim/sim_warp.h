@@ -1,28 +1,34 @@
-// The protocol's instruction set over a WeakMemory: roles run on it one step at a time, in a test's
-// order. Rows are computed by the reference arithmetic.
+// The protocol's instruction set over a WeakMemory: roles run on it one step at a time, in the
+// order of a scheduler or of a test. Rows are computed by the host target's operations.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <source_location>
 #include <string>
+#include <unordered_map>
 
 #include "csrc/protocol/warp.h"
-#include "tests/support/weak_memory.h"
+#include "csrc/targets/sim/weak_memory.h"
 
-namespace switchyard::test {
+namespace switchyard::sim {
 
 /// Models protocol::Warp. Whether a row operation reads its sources at once or late is up to the
-/// memory's seed.
-/// Lifetime: the memory outlives it
-class ScriptedWarp {
+/// memory's seed. Lifetime: the memory outlives it
+class SimWarp {
  public:
-  ScriptedWarp(WeakMemory& memory, int rank, std::string name);
+  SimWarp(WeakMemory& memory, int rank, std::string name);
 
-  [[nodiscard]] protocol::Word load_acquire(const protocol::Word* from);
+  [[nodiscard]] protocol::Word load_acquire(
+      const protocol::Word* from, std::source_location where = std::source_location::current());
   [[nodiscard]] protocol::Word load_relaxed(const protocol::Word* from);
   void store_relaxed(protocol::Word* to, protocol::Word value);
-  void store_release(protocol::Word* to, protocol::Word value);
-  void add_release(protocol::Word* to, protocol::Word value);
+  void store_release(protocol::Word* to,
+                     protocol::Word value,
+                     std::source_location where = std::source_location::current());
+  void add_release(protocol::Word* to,
+                   protocol::Word value,
+                   std::source_location where = std::source_location::current());
 
   void copy_row(std::byte* const* to,
                 int num_dests,
@@ -52,7 +58,12 @@ class ScriptedWarp {
   /// Operations so far that others can notice: stores, and regions taken or given back.
   [[nodiscard]] std::uint64_t num_effects() const { return memory_->num_effects(id_); }
 
+  /// Loads so far that saw something new: with the steps that advanced, all that a role's state
+  /// depends on.
+  [[nodiscard]] std::uint64_t observations() const { return observations_; }
+
  private:
+  protocol::Word observe(const protocol::Word* from);
   void before_read(const void* from, std::size_t bytes);
   void before_row_read(const void* from, std::size_t bytes);
   [[nodiscard]] std::shared_ptr<RowSource> make_source(std::size_t bytes,
@@ -61,8 +72,10 @@ class ScriptedWarp {
   WeakMemory* memory_;
   int rank_;
   int id_;
+  std::uint64_t observations_ = 0;
+  std::unordered_map<const void*, protocol::Word> last_seen_;
 };
 
-static_assert(protocol::Warp<ScriptedWarp>);
+static_assert(protocol::Warp<SimWarp>);
 
-}  // namespace switchyard::test
+}  // namespace switchyard::sim

@@ -11,7 +11,7 @@
 #include "switchyard/dtype.h"
 #include "switchyard/layout.h"
 
-namespace switchyard::test {
+namespace switchyard::sim {
 
 /// One dispatch: everything but tokens and data agrees on all ranks.
 struct DispatchPlan {
@@ -117,4 +117,4 @@ ExchangePlan make_withdrawal_plan(std::uint64_t seed);
 std::vector<std::byte> random_rows(std::mt19937_64& random, DType dtype, std::size_t num_elems);
 std::vector<float> random_floats(std::mt19937_64& random, std::size_t count);
 
-}  // namespace switchyard::test
+}  // namespace switchyard::sim

@@ -7,12 +7,12 @@
 #include <random>
 #include <vector>
 
-#include "tests/support/exchange_plan.h"
-#include "tests/support/guarded_buffer.h"
-#include "tests/support/naive_exchange.h"
-#include "tests/support/protocol_world.h"
+#include "benchmarks/sim/exchange_plan.h"
+#include "benchmarks/sim/guarded_buffer.h"
+#include "benchmarks/sim/naive_exchange.h"
+#include "benchmarks/sim/world.h"
 
-namespace switchyard::test {
+namespace switchyard::sim {
 
 /// How operations ended. Every rank must see the same end.
 class Outcomes {
@@ -31,11 +31,8 @@ class Outcomes {
 /// The caller of one rank.
 class RankProgram {
  public:
-  RankProgram(const ExchangePlan& plan,
-              NaiveExchange& naive,
-              Outcomes& outcomes,
-              ProtocolWorld& world,
-              int rank);
+  RankProgram(
+      const ExchangePlan& plan, NaiveExchange& naive, Outcomes& outcomes, World& world, int rank);
 
   /// Does one thing that can be done now, picked by chance; false when there is none.
   bool step(std::mt19937_64& random);
@@ -85,11 +82,11 @@ class RankProgram {
   const ExchangePlan& plan_;
   NaiveExchange& naive_;
   Outcomes& outcomes_;
-  ProtocolWorld& world_;
+  World& world_;
   int rank_;
   std::size_t next_ = 0;
   std::vector<Dispatched> dispatched_;
   std::vector<Combined> combined_;
 };
 
-}  // namespace switchyard::test
+}  // namespace switchyard::sim

@@ -1,4 +1,4 @@
-#include "tests/support/exchange_plan.h"
+#include "benchmarks/sim/exchange_plan.h"
 
 #include <fmt/format.h>
 
@@ -6,10 +6,10 @@
 #include <cmath>
 #include <string_view>
 
-#include "tests/support/naive_exchange.h"
-#include "tests/support/reference_math.h"
+#include "benchmarks/sim/naive_exchange.h"
+#include "benchmarks/sim/reference_math.h"
 
-namespace switchyard::test {
+namespace switchyard::sim {
 namespace {
 
 class Dice {
@@ -317,4 +317,4 @@ std::vector<float> random_floats(std::mt19937_64& random, std::size_t count) {
   return floats;
 }
 
-}  // namespace switchyard::test
+}  // namespace switchyard::sim

@@ -1,5 +1,5 @@
-// The heaps of a whole group in one process, for tests that step roles by hand: who may touch what,
-// and poison where nothing was written.
+// The heaps of a whole group in one process: who may touch what, and poison where nothing was
+// written.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,7 @@
 #include "csrc/protocol/control_block.h"
 #include "csrc/protocol/peers.h"
 
-namespace switchyard::test {
+namespace switchyard::sim {
 
 /// A role did what no target would forgive: touched memory that is not its own, or never ends.
 class ModelViolation : public std::runtime_error {
@@ -22,14 +22,14 @@ class ModelViolation : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-class TestHeaps {
+class Heaps {
  public:
   /// Fills fresh regions; whoever finds it in a result reads what nobody wrote.
   static constexpr std::byte kFresh{0xa5};
   /// Fills released regions; whoever finds it reads too late.
   static constexpr std::byte kReleased{0x5a};
 
-  TestHeaps(const protocol::ControlLayout& control, std::uint64_t heap_bytes);
+  Heaps(const protocol::ControlLayout& control, std::uint64_t heap_bytes);
 
   [[nodiscard]] protocol::Peers peers(int rank) const;
   [[nodiscard]] const protocol::ControlLayout& control() const { return control_; }
@@ -47,6 +47,8 @@ class TestHeaps {
   /// Throws unless [at, at + bytes) lies in a control block, in a region in use, or outside all
   /// heaps.
   void check_access(const void* at, std::size_t bytes, const char* what) const;
+  /// Throws when [at, at + bytes) begins in a heap and leaves it.
+  void check_bounds(const void* at, std::size_t bytes, const char* what) const;
 
   /// "rank 2 hello[slot 1, source 0] word 4", "rank 2 region 0x3000 + 0x40", "private".
   [[nodiscard]] std::string name(const void* at) const;
@@ -73,4 +75,4 @@ class TestHeaps {
   std::vector<RankHeap> heaps_;
 };
 
-}  // namespace switchyard::test
+}  // namespace switchyard::sim

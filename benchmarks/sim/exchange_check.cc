@@ -1,4 +1,4 @@
-#include "tests/support/exchange_check.h"
+#include "benchmarks/sim/exchange_check.h"
 
 #include <fmt/format.h>
 
@@ -6,13 +6,13 @@
 #include <cstring>
 #include <vector>
 
-#include "tests/support/reference_math.h"
+#include "benchmarks/sim/reference_math.h"
 
-namespace switchyard::test {
+namespace switchyard::sim {
 namespace {
 
 constexpr std::byte kGuard{0xa5};  // of GuardedBuffer and of fresh regions alike
-static_assert(kGuard == TestHeaps::kFresh);
+static_assert(kGuard == Heaps::kFresh);
 
 void require(bool holds, const std::string& what) {
   if (!holds) {
@@ -246,7 +246,7 @@ void check_handle(const DispatchPlan& plan,
 
 }  // namespace
 
-void check_dispatch(ProtocolWorld& world,
+void check_dispatch(World& world,
                     const DispatchPlan& plan,
                     NaiveExchange& naive,
                     int dispatch,
@@ -264,7 +264,7 @@ void check_dispatch(ProtocolWorld& world,
           "written around the caller's memory");
 }
 
-void check_combine(ProtocolWorld& world,
+void check_combine(World& world,
                    const CombinePlan& plan,
                    NaiveExchange& naive,
                    int combine,
@@ -295,4 +295,4 @@ void check_combine(ProtocolWorld& world,
   }
 }
 
-}  // namespace switchyard::test
+}  // namespace switchyard::sim

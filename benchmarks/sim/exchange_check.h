@@ -3,11 +3,11 @@
 // difference.
 #pragma once
 
-#include "tests/support/guarded_buffer.h"
-#include "tests/support/naive_exchange.h"
-#include "tests/support/protocol_world.h"
+#include "benchmarks/sim/guarded_buffer.h"
+#include "benchmarks/sim/naive_exchange.h"
+#include "benchmarks/sim/world.h"
 
-namespace switchyard::test {
+namespace switchyard::sim {
 
 /// Caller's memory for landed rows or sums; null where the heap is used.
 struct CallerMemory {
@@ -16,7 +16,7 @@ struct CallerMemory {
 };
 
 /// A dispatch that `rank` finished.
-void check_dispatch(ProtocolWorld& world,
+void check_dispatch(World& world,
                     const DispatchPlan& plan,
                     NaiveExchange& naive,
                     int dispatch,
@@ -24,11 +24,11 @@ void check_dispatch(ProtocolWorld& world,
                     const CallerMemory& memory);
 
 /// A combine that `rank` finished.
-void check_combine(ProtocolWorld& world,
+void check_combine(World& world,
                    const CombinePlan& plan,
                    NaiveExchange& naive,
                    int combine,
                    const runtime::CombineOperation& operation,
                    const CallerMemory& memory);
 
-}  // namespace switchyard::test
+}  // namespace switchyard::sim

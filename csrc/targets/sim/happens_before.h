@@ -11,7 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
-namespace switchyard::test {
+namespace switchyard::sim {
 
 /// What one warp knows at one moment: itself until `time`, every other warp until clock[warp].
 struct Knowledge {
@@ -68,4 +68,4 @@ class HappensBefore {
   std::unordered_map<std::uintptr_t, std::unique_ptr<Page>> pages_;
 };
 
-}  // namespace switchyard::test
+}  // namespace switchyard::sim

@@ -1,4 +1,4 @@
-#include "tests/support/exchange_run.h"
+#include "benchmarks/sim/exchange_run.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 #include <cstring>
 #include <numeric>
 
-namespace switchyard::test {
+namespace switchyard::sim {
 namespace {
 
 using protocol::Progress;
@@ -166,4 +166,4 @@ WorldOptions world_options(const ExchangePlan& plan, std::uint64_t seed) {
   return options;
 }
 
-}  // namespace switchyard::test
+}  // namespace switchyard::sim

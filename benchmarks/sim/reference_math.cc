@@ -1,4 +1,4 @@
-#include "tests/support/reference_math.h"
+#include "benchmarks/sim/reference_math.h"
 
 #include <algorithm>
 #include <bit>
@@ -6,7 +6,7 @@
 #include <cstring>
 #include <limits>
 
-namespace switchyard::test {
+namespace switchyard::sim {
 namespace {
 
 std::uint32_t sign_bit(const SmallFloat& format) {
@@ -201,4 +201,4 @@ void reference_quantize(const protocol::Quantization& quantization) {
   }
 }
 
-}  // namespace switchyard::test
+}  // namespace switchyard::sim

@@ -1,4 +1,4 @@
-#include "tests/support/scripted_warp.h"
+#include "csrc/targets/sim/sim_warp.h"
 
 #include <cstring>
 #include <memory>
@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "csrc/protocol/packet.h"
-#include "tests/support/reference_math.h"
+#include "csrc/targets/host/row_ops.h"
 
-namespace switchyard::test {
+namespace switchyard::sim {
 namespace {
 
 using protocol::Word;
@@ -22,41 +22,52 @@ void check_row(const void* at, std::size_t bytes) {
 
 }  // namespace
 
-ScriptedWarp::ScriptedWarp(WeakMemory& memory, int rank, std::string name)
+SimWarp::SimWarp(WeakMemory& memory, int rank, std::string name)
     : memory_(&memory), rank_(rank), id_(memory.add_warp(rank, std::move(name))) {}
 
-Word ScriptedWarp::load_acquire(const Word* from) {
+Word SimWarp::load_acquire(const Word* from, std::source_location where) {
   before_read(from, sizeof(Word));
-  memory_->acquire(id_, from);
+  memory_->acquire(id_, from, {Ordering::kAcquire, where});
+  return observe(from);
+}
+
+Word SimWarp::load_relaxed(const Word* from) {
+  before_read(from, sizeof(Word));
+  return observe(from);
+}
+
+Word SimWarp::observe(const Word* from) {
+  if (memory_->is_explored()) {
+    const auto [last, fresh] = last_seen_.try_emplace(from, Word{0});
+    if (last->second != *from) {
+      last->second = *from;
+      observations_ = observations_ * 0x9e3779b97f4a7c15U + *from + 1;
+    }
+  }
   return *from;
 }
 
-Word ScriptedWarp::load_relaxed(const Word* from) {
-  before_read(from, sizeof(Word));
-  return *from;
-}
-
-void ScriptedWarp::store_relaxed(Word* to, Word value) {
+void SimWarp::store_relaxed(Word* to, Word value) {
   memory_->store_word(id_, to, value);
 }
 
-void ScriptedWarp::store_release(Word* to, Word value) {
-  memory_->store_release(id_, to, value);
+void SimWarp::store_release(Word* to, Word value, std::source_location where) {
+  memory_->store_release(id_, to, value, {Ordering::kRelease, where});
 }
 
-void ScriptedWarp::add_release(Word* to, Word value) {
-  memory_->add_release(id_, to, value);
+void SimWarp::add_release(Word* to, Word value, std::source_location where) {
+  memory_->add_release(id_, to, value, {Ordering::kAddRelease, where});
 }
 
-void ScriptedWarp::copy_row(std::byte* const* to,
-                            int num_dests,
-                            const std::byte* from,
-                            std::size_t bytes,
-                            protocol::CopyHint /*hint*/) {
+void SimWarp::copy_row(std::byte* const* to,
+                       int num_dests,
+                       const std::byte* from,
+                       std::size_t bytes,
+                       protocol::CopyHint /*hint*/) {
   check_row(from, bytes);
   before_row_read(from, bytes);
-  const auto source = make_source(bytes, [heaps = &memory_->heaps(), from, bytes](std::byte* row) {
-    heaps->check_access(from, bytes, "read");
+  const auto source = make_source(bytes, [memory = memory_, from, bytes](std::byte* row) {
+    memory->check_access(from, bytes, "read");
     std::memcpy(row, from, bytes);
   });
   for (int i = 0; i < num_dests; ++i) {
@@ -65,7 +76,7 @@ void ScriptedWarp::copy_row(std::byte* const* to,
   }
 }
 
-void ScriptedWarp::store_words(std::byte* to, const std::uint32_t* words, std::uint32_t count) {
+void SimWarp::store_words(std::byte* to, const std::uint32_t* words, std::uint32_t count) {
   const std::size_t bytes = std::size_t{count} * sizeof(std::uint32_t);
   before_row_read(words, bytes);
   const auto source = std::make_shared<RowSource>();
@@ -74,27 +85,27 @@ void ScriptedWarp::store_words(std::byte* to, const std::uint32_t* words, std::u
   memory_->store_row(id_, to, bytes, source, 0);
 }
 
-std::uint32_t ScriptedWarp::load_word(const std::uint32_t* from) {
+std::uint32_t SimWarp::load_word(const std::uint32_t* from) {
   before_row_read(from, sizeof(*from));
   return *from;
 }
 
-float ScriptedWarp::load_float(const float* from) {
+float SimWarp::load_float(const float* from) {
   before_row_read(from, sizeof(*from));
   return *from;
 }
 
-void ScriptedWarp::zero_row(std::byte* to, std::size_t bytes) {
+void SimWarp::zero_row(std::byte* to, std::size_t bytes) {
   const auto source = std::make_shared<RowSource>();
   source->bytes.resize(bytes);
   memory_->store_row(id_, to, bytes, source, 0);
 }
 
-void ScriptedWarp::quantize_row(const protocol::Quantization& row,
-                                std::byte* const* to,
-                                std::byte* const* scales_to,
-                                int num_dests,
-                                protocol::CopyHint /*hint*/) {
+void SimWarp::quantize_row(const protocol::Quantization& row,
+                           std::byte* const* to,
+                           std::byte* const* scales_to,
+                           int num_dests,
+                           protocol::CopyHint /*hint*/) {
   const std::size_t payload_bytes = row.num_elems;
   const std::size_t num_blocks =
       (row.num_elems + std::size_t{kScaleBlockElems} - 1) / kScaleBlockElems;
@@ -108,7 +119,7 @@ void ScriptedWarp::quantize_row(const protocol::Quantization& row,
         protocol::Quantization local = row;
         local.dst = bytes;
         local.scales = bytes + payload_bytes;
-        reference_quantize(local);
+        host::quantize_row(local);
       });
   for (int i = 0; i < num_dests; ++i) {
     check_row(to[i], payload_bytes);
@@ -117,9 +128,9 @@ void ScriptedWarp::quantize_row(const protocol::Quantization& row,
   }
 }
 
-void ScriptedWarp::reduce_rows(const protocol::Reduction& reduction,
-                               protocol::CopyHint /*hint*/,
-                               const protocol::Reduction* /*next*/) {
+void SimWarp::reduce_rows(const protocol::Reduction& reduction,
+                          protocol::CopyHint /*hint*/,
+                          const protocol::Reduction* /*next*/) {
   const std::size_t bytes = reduction.num_elems * dtype_bytes(reduction.dtype);
   std::vector<protocol::Term> terms(reduction.terms, reduction.terms + reduction.num_terms);
   for (const protocol::Term& term : terms) {
@@ -127,21 +138,20 @@ void ScriptedWarp::reduce_rows(const protocol::Reduction& reduction,
     before_row_read(term.row, bytes);
   }
   const auto source = make_source(
-      bytes,
-      [heaps = &memory_->heaps(), reduction, bytes, terms = std::move(terms)](std::byte* row) {
+      bytes, [memory = memory_, reduction, bytes, terms = std::move(terms)](std::byte* row) {
         for (const protocol::Term& term : terms) {
-          heaps->check_access(term.row, bytes, "read");
+          memory->check_access(term.row, bytes, "read");
         }
         protocol::Reduction local = reduction;
         local.terms = terms.data();
         local.dst = row;
-        reference_reduce(local);
+        host::reduce_rows(local, protocol::CopyHint::kKeep);
       });
   check_row(reduction.dst, bytes);
   memory_->store_row(id_, reduction.dst, bytes, source, 0);
 }
 
-std::uint64_t ScriptedWarp::allocate(std::uint64_t bytes) {
+std::uint64_t SimWarp::allocate(std::uint64_t bytes) {
   memory_->take_arena_lock(id_);
   const std::uint64_t offset = memory_->heaps().allocate(rank_, bytes);
   memory_->trace(id_, "allocate", nullptr, offset);
@@ -149,29 +159,29 @@ std::uint64_t ScriptedWarp::allocate(std::uint64_t bytes) {
   return offset;
 }
 
-std::uint64_t ScriptedWarp::largest_free() const {
+std::uint64_t SimWarp::largest_free() const {
   return memory_->heaps().largest_free(rank_);
 }
 
-void ScriptedWarp::release(std::uint64_t offset) {
+void SimWarp::release(std::uint64_t offset) {
   memory_->take_arena_lock(id_);
   memory_->trace(id_, "give back", nullptr, offset);
   memory_->count_effect(id_);
   memory_->heaps().release(rank_, offset);
 }
 
-void ScriptedWarp::before_read(const void* from, std::size_t bytes) {
+void SimWarp::before_read(const void* from, std::size_t bytes) {
   memory_->settle(id_, from, bytes);
-  memory_->heaps().check_access(from, bytes, "read");
+  memory_->check_access(from, bytes, "read");
 }
 
-void ScriptedWarp::before_row_read(const void* from, std::size_t bytes) {
+void SimWarp::before_row_read(const void* from, std::size_t bytes) {
   before_read(from, bytes);
   memory_->note_read(id_, from, bytes);
 }
 
-std::shared_ptr<RowSource> ScriptedWarp::make_source(std::size_t bytes,
-                                                     std::function<void(std::byte*)> read) {
+std::shared_ptr<RowSource> SimWarp::make_source(std::size_t bytes,
+                                                std::function<void(std::byte*)> read) {
   auto source = std::make_shared<RowSource>();
   source->bytes.resize(bytes);
   source->read = std::move(read);
@@ -181,4 +191,4 @@ std::shared_ptr<RowSource> ScriptedWarp::make_source(std::size_t bytes,
   return source;
 }
 
-}  // namespace switchyard::test
+}  // namespace switchyard::sim

@@ -1,4 +1,4 @@
-#include "tests/support/weak_memory.h"
+#include "csrc/targets/sim/weak_memory.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 #include <cstring>
 #include <utility>
 
-namespace switchyard::test {
+namespace switchyard::sim {
 namespace {
 
 bool overlap(const std::byte* a, std::size_t a_bytes, const void* b, std::size_t b_bytes) {
@@ -14,9 +14,15 @@ bool overlap(const std::byte* a, std::size_t a_bytes, const void* b, std::size_t
   return a < b_begin + b_bytes && b_begin < a + a_bytes;
 }
 
+std::uint64_t mix(std::uint64_t value) {
+  value = (value ^ (value >> 31U)) * 0x9e3779b97f4a7c15U;
+  value = (value ^ (value >> 29U)) * 0xbf58476d1ce4e5b9U;
+  return value ^ (value >> 32U);
+}
+
 }  // namespace
 
-WeakMemory::WeakMemory(TestHeaps& heaps, std::uint64_t seed, const WeakMemoryOptions& options)
+WeakMemory::WeakMemory(Heaps& heaps, std::uint64_t seed, const WeakMemoryOptions& options)
     : heaps_(heaps),
       options_(options),
       random_(seed),
@@ -74,7 +80,14 @@ void WeakMemory::store_word(int warp, protocol::Word* to, protocol::Word value) 
   hold_back(std::move(store));
 }
 
-void WeakMemory::store_release(int warp, protocol::Word* to, protocol::Word value) {
+void WeakMemory::store_release(int warp,
+                               protocol::Word* to,
+                               protocol::Word value,
+                               const Site& site) {
+  if (is_weakened(site)) {
+    store_word(warp, to, value);
+    return;
+  }
   read_late_sources(warp);
   Store store;
   store.kind = Kind::kRelease;
@@ -85,14 +98,17 @@ void WeakMemory::store_release(int warp, protocol::Word* to, protocol::Word valu
   hold_back(std::move(store));
 }
 
-void WeakMemory::add_release(int warp, protocol::Word* to, protocol::Word value) {
-  read_late_sources(warp);
+void WeakMemory::add_release(int warp, protocol::Word* to, protocol::Word value, const Site& site) {
+  const bool weakened = is_weakened(site);
+  if (!weakened) {
+    read_late_sources(warp);
+  }
   Store store;
-  store.kind = Kind::kAddRelease;
+  store.kind = weakened ? Kind::kAdd : Kind::kAddRelease;
   store.warp = warp;
   store.to = reinterpret_cast<std::byte*>(to);
   store.value = value;
-  trace(warp, "add release", to, value);
+  trace(warp, weakened ? "add" : "add release", to, value);
   hold_back(std::move(store));
 }
 
@@ -130,23 +146,59 @@ void WeakMemory::settle(int warp, const void* from, std::size_t bytes) {
       ++i;
     }
   }
+  if (options_.chooser != nullptr) {
+    for (Stores& each : held_back_) {
+      choose_visible(each, from, bytes);
+    }
+  }
 }
 
-void WeakMemory::acquire(int warp, const protocol::Word* word) {
-  if (!options_.acquires_teach_nothing) {
+/// Asks the chooser for every store to this place, oldest first, until one is not visible.
+void WeakMemory::choose_visible(Stores& stores, const void* from, std::size_t bytes) {
+  for (std::size_t i = 0; i < stores.size();) {
+    const Store& store = stores[i];
+    if (!overlap(store.to, store.bytes, from, bytes)) {
+      ++i;
+      continue;
+    }
+    if (!options_.chooser->is_visible()) {
+      return;
+    }
+    publish_with_needed(stores, store.time);
+    i = 0;
+  }
+}
+
+void WeakMemory::check_access(const void* at, std::size_t bytes, const char* what) const {
+  if (options_.bounds_only) {
+    heaps_.check_bounds(at, bytes, what);
+  } else {
+    heaps_.check_access(at, bytes, what);
+  }
+}
+
+bool WeakMemory::is_weakened(const Site& site) const {
+  if (options_.sites != nullptr) {
+    options_.sites->count(site);
+  }
+  return !options_.weakened_site.empty() && site.name() == options_.weakened_site;
+}
+
+void WeakMemory::acquire(int warp, const protocol::Word* word, const Site& site) {
+  if (!is_weakened(site) && !options_.acquires_teach_nothing) {
     happens_before_.acquire(warp, word);
   }
 }
 
 void WeakMemory::note_read(int warp, const void* from, std::size_t bytes) {
-  if (heaps_.peers(0).rank_of(from) >= 0) {
+  if (!options_.bounds_only && heaps_.peers(0).rank_of(from) >= 0) {
     ++time_;
     require_no_race(happens_before_.read(knowledge(warp), from, bytes), warp, "reads");
   }
 }
 
 void WeakMemory::note_write(int warp, const void* to, std::size_t bytes) {
-  if (heaps_.peers(0).rank_of(to) >= 0) {
+  if (!options_.bounds_only && heaps_.peers(0).rank_of(to) >= 0) {
     ++time_;
     require_no_race(happens_before_.write(knowledge(warp), to, bytes), warp, "writes");
   }
@@ -184,7 +236,7 @@ bool WeakMemory::publish_one(int rank) {
   if (stores.empty()) {
     return false;
   }
-  publish(stores, first_needed(stores, random_() % stores.size()));
+  publish(stores, options_.in_order ? 0 : first_needed(stores, random_() % stores.size()));
   return true;
 }
 
@@ -200,15 +252,27 @@ std::size_t WeakMemory::num_held_back(int rank) const {
 }
 
 void WeakMemory::trace(int warp, const char* what, const void* at, std::uint64_t value) {
-  events_.push_back({warp, what, at, value});
+  events_.push_back(
+      {warp, what, at, value, options_.clock == nullptr ? 0 : options_.clock->now_ns()});
+}
+
+std::uint64_t WeakMemory::held_back_digest() const {
+  std::uint64_t digest = 0;
+  for (const Stores& stores : held_back_) {
+    for (const Store& store : stores) {
+      digest += mix(static_cast<std::uint64_t>(store.warp) << 32U | store.number);
+    }
+  }
+  return digest;
 }
 
 std::string WeakMemory::trace_text(std::size_t count) const {
   std::string text;
   for (std::size_t i = events_.size() - std::min(count, events_.size()); i < events_.size(); ++i) {
-    const Event& event = events_[i];
-    text += fmt::format("{:6} {}: {} {} <- {:#x}\n",
+    const MemoryEvent& event = events_[i];
+    text += fmt::format("{:6} {:9.3f} us {}: {} {} <- {:#x}\n",
                         i,
+                        static_cast<double>(event.at_ns) * 1e-3,
                         warps_[static_cast<std::size_t>(event.warp)].name,
                         event.what,
                         heaps_.name(event.at),
@@ -219,6 +283,7 @@ std::string WeakMemory::trace_text(std::size_t count) const {
 
 void WeakMemory::hold_back(Store store) {
   store.time = ++time_;
+  store.number = num_effects(store.warp);
   store.joined = state(store.warp).joined;
   store.known = knowledge(store.warp);
   count_effect(store.warp);
@@ -266,10 +331,18 @@ std::size_t WeakMemory::first_needed(const Stores& stores, std::size_t index) co
 void WeakMemory::publish(Stores& stores, std::size_t index) {
   const Store store = std::move(stores[index]);
   stores.erase(stores.begin() + static_cast<std::ptrdiff_t>(index));
-  heaps_.check_access(store.to, store.bytes, "write");
+  check_access(store.to, store.bytes, "write");
   trace(store.warp, "  now visible:", store.to, store.value);
+  put(store);
+  if (options_.faults != nullptr) {
+    options_.faults->on_visible(
+        state(store.warp).rank, store.to, store.bytes, store.kind == Kind::kRow);
+  }
+}
+
+void WeakMemory::put(const Store& store) {
   if (store.kind == Kind::kRow) {
-    if (heaps_.peers(0).rank_of(store.to) >= 0) {
+    if (!options_.bounds_only && heaps_.peers(0).rank_of(store.to) >= 0) {
       require_no_race(
           happens_before_.write(store.known, store.to, store.bytes), store.warp, "writes");
     }
@@ -277,11 +350,12 @@ void WeakMemory::publish(Stores& stores, std::size_t index) {
     std::memcpy(store.to, store.source->bytes.data() + store.source_offset, store.bytes);
     return;
   }
+  const bool adds = store.kind == Kind::kAddRelease || store.kind == Kind::kAdd;
   auto* word = reinterpret_cast<protocol::Word*>(store.to);
-  *word = store.kind == Kind::kAddRelease ? *word + store.value : store.value;
+  *word = adds ? *word + store.value : store.value;
   if (store.is_release()) {
-    happens_before_.release(word, store.known, store.kind == Kind::kAddRelease);
-  } else {
+    happens_before_.release(word, store.known, adds);
+  } else if (!adds) {
     happens_before_.forget(word);
   }
 }
@@ -297,4 +371,4 @@ void WeakMemory::publish_with_needed(Stores& stores, std::uint64_t time) {
   }
 }
 
-}  // namespace switchyard::test
+}  // namespace switchyard::sim

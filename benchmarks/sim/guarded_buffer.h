@@ -7,7 +7,7 @@
 #include <new>
 #include <span>
 
-namespace switchyard::test {
+namespace switchyard::sim {
 
 /// `bytes` bytes at `misalignment` past a 64-byte boundary, guard bytes on both sides.
 class GuardedBuffer {
@@ -45,4 +45,4 @@ class GuardedBuffer {
   std::unique_ptr<std::byte, Delete> storage_;
 };
 
-}  // namespace switchyard::test
+}  // namespace switchyard::sim

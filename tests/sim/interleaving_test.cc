@@ -7,8 +7,8 @@
 #include <optional>
 #include <string>
 
-#include "tests/support/exchange_plan.h"
-#include "tests/support/exchange_run.h"
+#include "benchmarks/sim/exchange_plan.h"
+#include "benchmarks/sim/exchange_run.h"
 #include "tests/support/seeds.h"
 
 namespace switchyard::test {
@@ -17,21 +17,22 @@ namespace {
 constexpr std::size_t kTraceLines = 40;
 
 /// What went wrong in one run, or nothing.
-std::optional<std::string> run_plan(const ExchangePlan& plan, const WorldOptions& options) {
-  ExchangeRun run(plan, options);
+std::optional<std::string> run_plan(const sim::ExchangePlan& plan,
+                                    const sim::WorldOptions& options) {
+  sim::ExchangeRun run(plan, options);
   try {
     run.run();
     return std::nullopt;
-  } catch (const ModelViolation& violation) {
+  } catch (const sim::ModelViolation& violation) {
     return std::string(violation.what()) + "\n" + plan.describe() + "last operations:\n" +
            run.trace_text(kTraceLines);
   }
 }
 
-void expect_seeds_pass(std::uint64_t count, const PlanLimits& limits) {
+void expect_seeds_pass(std::uint64_t count, const sim::PlanLimits& limits) {
   for_each_seed(count, [&](std::uint64_t seed) {
-    const ExchangePlan plan = make_plan(seed, limits);
-    const auto failure = run_plan(plan, world_options(plan, seed));
+    const sim::ExchangePlan plan = sim::make_plan(seed, limits);
+    const auto failure = run_plan(plan, sim::world_options(plan, seed));
     EXPECT_FALSE(failure) << "--seed=" << seed << ": " << *failure;
   });
 }
@@ -56,16 +57,16 @@ TEST(Interleaving, EveryRankFailsAlikeAndGoesOnWhenOneRefuses) {
 
 TEST(Interleaving, NobodyWritesToPlacesThatWereWithdrawnAndGivenAway) {
   for_each_seed(2000, [&](std::uint64_t seed) {
-    const ExchangePlan plan = make_withdrawal_plan(seed);
-    const auto failure = run_plan(plan, world_options(plan, seed));
+    const sim::ExchangePlan plan = sim::make_withdrawal_plan(seed);
+    const auto failure = run_plan(plan, sim::world_options(plan, seed));
     EXPECT_FALSE(failure) << "--seed=" << seed << ": " << *failure;
   });
 }
 
 TEST(Interleaving, GoesOnWhenTagsWrap) {
   for_each_seed(300, [&](std::uint64_t seed) {
-    const ExchangePlan plan = make_plan(seed, {.max_in_flight = 3, .refusals = true});
-    WorldOptions options = world_options(plan, seed);
+    const sim::ExchangePlan plan = sim::make_plan(seed, {.max_in_flight = 3, .refusals = true});
+    sim::WorldOptions options = sim::world_options(plan, seed);
     const std::uint64_t slots = 2 * static_cast<std::uint64_t>(plan.max_in_flight);
     const std::uint64_t num_tags = (std::uint64_t{1} << 32U) / slots * slots - slots;
     options.first_epoch = num_tags - seed % 8;
@@ -79,11 +80,11 @@ TEST(Interleaving, GoesOnWhenTagsWrap) {
 /// The first seed of which the run goes wrong in the world that `breaks` made, up to `count`.
 template <class Breaks>
 std::optional<std::uint64_t> first_failing_seed(std::uint64_t count,
-                                                const PlanLimits& limits,
+                                                const sim::PlanLimits& limits,
                                                 const Breaks& breaks) {
   for (std::uint64_t seed = 1; seed <= count; ++seed) {
-    const ExchangePlan plan = make_plan(seed, limits);
-    WorldOptions options = world_options(plan, seed);
+    const sim::ExchangePlan plan = sim::make_plan(seed, limits);
+    sim::WorldOptions options = sim::world_options(plan, seed);
     breaks(options);
     if (run_plan(plan, options)) {
       return seed;
@@ -94,25 +95,25 @@ std::optional<std::uint64_t> first_failing_seed(std::uint64_t count,
 
 TEST(InterleavingControl, IsNoticedWithin50SeedsWhenRowsBecomeVisibleAfterTheirRelease) {
   EXPECT_TRUE(first_failing_seed(
-      50, {}, [](WorldOptions& options) { options.memory.rows_pass_releases = true; }));
+      50, {}, [](sim::WorldOptions& options) { options.memory.rows_pass_releases = true; }));
 }
 
 TEST(InterleavingControl, IsNoticedWithin10SeedsWhenAcquiresOrderNothing) {
   EXPECT_TRUE(first_failing_seed(
-      10, {}, [](WorldOptions& options) { options.memory.acquires_teach_nothing = true; }));
+      10, {}, [](sim::WorldOptions& options) { options.memory.acquires_teach_nothing = true; }));
 }
 
 TEST(InterleavingControl, IsNoticedWithin10SeedsWhenTwoInFlightShareOneSlot) {
   EXPECT_TRUE(first_failing_seed(
-      10, {.min_in_flight = 2}, [](WorldOptions& options) { options.num_slots = 1; }));
+      10, {.min_in_flight = 2}, [](sim::WorldOptions& options) { options.num_slots = 1; }));
 }
 
 TEST(InterleavingControl, IsNoticedWithin50SeedsWhenOneSlotIsMissing) {
   // The argument for twice the operations in flight is exact: one less is too few.
   EXPECT_TRUE(first_failing_seed(
-      50, {.min_in_flight = 2}, [](WorldOptions& options) { options.num_slots = 3; }));
+      50, {.min_in_flight = 2}, [](sim::WorldOptions& options) { options.num_slots = 3; }));
   EXPECT_TRUE(first_failing_seed(
-      50, {.max_in_flight = 1}, [](WorldOptions& options) { options.num_slots = 1; }));
+      50, {.max_in_flight = 1}, [](sim::WorldOptions& options) { options.num_slots = 1; }));
 }
 
 }  // namespace

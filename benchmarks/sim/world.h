@@ -6,21 +6,14 @@
 #include <memory>
 #include <set>
 #include <string>
-#include <variant>
 #include <vector>
 
-#include "csrc/protocol/combine_accumulate.h"
-#include "csrc/protocol/combine_announce.h"
-#include "csrc/protocol/combine_copy_in.h"
-#include "csrc/protocol/count_exchange.h"
-#include "csrc/protocol/scale_up_receive.h"
-#include "csrc/protocol/scale_up_send.h"
 #include "csrc/runtime/operation.h"
-#include "tests/support/scripted_warp.h"
-#include "tests/support/test_heaps.h"
-#include "tests/support/weak_memory.h"
+#include "csrc/targets/sim/heaps.h"
+#include "csrc/targets/sim/sim_role.h"
+#include "csrc/targets/sim/weak_memory.h"
 
-namespace switchyard::test {
+namespace switchyard::sim {
 
 struct WorldOptions {
   int num_ranks = 2;
@@ -36,40 +29,10 @@ struct WorldOptions {
   WeakMemoryOptions memory;
 };
 
-/// One role of an operation with a warp of its own, as on a GPU: the weakest of all targets.
-class SteppedRole {
- public:
-  template <class Role>
-  SteppedRole(Role role, WeakMemory& memory, const protocol::OperationArgs& op, int channel);
-
-  /// Throws ModelViolation when a blocked step had an effect that others can notice.
-  protocol::Progress step();
-
-  [[nodiscard]] bool done() const { return done_; }
-  [[nodiscard]] const protocol::WaitPoint& wait() const;
-  [[nodiscard]] protocol::RoleKind kind() const;
-  [[nodiscard]] int warp() const { return warp_.id(); }
-  /// "rank 1 operation 3 scale-up send 0".
-  [[nodiscard]] const std::string& name() const { return name_; }
-
- private:
-  using AnyRole = std::variant<protocol::CountExchange,
-                               protocol::ScaleUpSend,
-                               protocol::ScaleUpReceive,
-                               protocol::CombineAnnounce,
-                               protocol::CombineCopyIn,
-                               protocol::CombineAccumulate>;
-
-  std::string name_;
-  AnyRole role_;
-  ScriptedWarp warp_;
-  bool done_ = false;
-};
-
 /// An operation of one rank that was issued and not finished.
 struct RunningOperation {
   std::shared_ptr<runtime::Operation> operation;
-  std::vector<std::unique_ptr<SteppedRole>> roles;
+  std::vector<std::unique_ptr<SimRole>> roles;
 
   [[nodiscard]] bool done() const;
 };
@@ -125,7 +88,7 @@ class WorldRank {
   const Config& config_;
   int rank_;
   protocol::Peers peers_;
-  ScriptedWarp caller_;
+  SimWarp caller_;
   std::vector<RunningOperation> running_;
   std::uint64_t epoch_;
   std::set<std::uint64_t> unfinished_;
@@ -135,14 +98,14 @@ class WorldRank {
   std::vector<Quarantined> quarantined_;
 };
 
-class ProtocolWorld {
+class World {
  public:
-  explicit ProtocolWorld(const WorldOptions& options);
-  ProtocolWorld(const ProtocolWorld&) = delete;
-  ProtocolWorld& operator=(const ProtocolWorld&) = delete;
+  explicit World(const WorldOptions& options);
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
 
   [[nodiscard]] const WorldOptions& options() const { return options_; }
-  [[nodiscard]] TestHeaps& heaps() { return heaps_; }
+  [[nodiscard]] Heaps& heaps() { return heaps_; }
   [[nodiscard]] WeakMemory& memory() { return memory_; }
   [[nodiscard]] WorldRank& rank(int rank) { return *ranks_[static_cast<std::size_t>(rank)]; }
 
@@ -154,9 +117,9 @@ class ProtocolWorld {
  private:
   WorldOptions options_;
   Config config_;
-  TestHeaps heaps_;
+  Heaps heaps_;
   WeakMemory memory_;
   std::vector<std::unique_ptr<WorldRank>> ranks_;
 };
 
-}  // namespace switchyard::test
+}  // namespace switchyard::sim

@@ -27,15 +27,49 @@
 #include <vector>
 
 #include "csrc/protocol/control_block.h"
-#include "tests/support/happens_before.h"
-#include "tests/support/test_heaps.h"
+#include "csrc/targets/sim/clock.h"
+#include "csrc/targets/sim/happens_before.h"
+#include "csrc/targets/sim/heaps.h"
+#include "csrc/targets/sim/site.h"
 
-namespace switchyard::test {
+namespace switchyard::sim {
 
-/// Ways to break the model, to show that tests notice.
+/// What happens to one store on its way into another rank's memory, by the hand of a fault.
+class StoreFaults {
+ public:
+  StoreFaults() = default;
+  StoreFaults(const StoreFaults&) = delete;
+  StoreFaults& operator=(const StoreFaults&) = delete;
+  virtual ~StoreFaults() = default;
+
+  /// May change the bytes that become visible at `to`. `is_row`: a row or metadata, not a word.
+  virtual void on_visible(int warp_rank, std::byte* to, std::size_t bytes, bool is_row) = 0;
+};
+
+/// Decides at a read whether a store that may be visible by now is: how an exploration, instead of
+/// chance, drives the memory. Stores that nobody asks for stay held back.
+class VisibilityChooser {
+ public:
+  VisibilityChooser() = default;
+  VisibilityChooser(const VisibilityChooser&) = delete;
+  VisibilityChooser& operator=(const VisibilityChooser&) = delete;
+  virtual ~VisibilityChooser() = default;
+
+  virtual bool is_visible() = 0;
+};
+
 struct WeakMemoryOptions {
+  // Ways to break the model, to show that tests notice.
   bool rows_pass_releases = false;
   bool acquires_teach_nothing = false;
+  std::string weakened_site;  ///< this call ("mailbox.h:41") orders nothing
+  // Ways to drive and to watch it.
+  bool in_order = false;     ///< stores of a rank become visible in the order they were made
+  bool bounds_only = false;  ///< after a fault that leads stores astray: only the heaps' bounds
+  SiteLog* sites = nullptr;  ///< counts the ordered operations by the place they are called from
+  StoreFaults* faults = nullptr;
+  VisibilityChooser* chooser = nullptr;
+  const Clock* clock = nullptr;  ///< of the trace; null: every moment is 0
 };
 
 /// Bytes of row stores: read from their source at a moment between the call and the next release.
@@ -51,9 +85,18 @@ struct RowSource {
   }
 };
 
+/// One line of the trace.
+struct MemoryEvent {
+  int warp;
+  const char* what;
+  const void* at;
+  std::uint64_t value;
+  std::uint64_t at_ns;
+};
+
 class WeakMemory {
  public:
-  WeakMemory(TestHeaps& heaps, std::uint64_t seed, const WeakMemoryOptions& options = {});
+  WeakMemory(Heaps& heaps, std::uint64_t seed, const WeakMemoryOptions& options = {});
 
   /// A new warp of `rank`, alive after everything that was retired on that rank until now.
   int add_warp(int rank, std::string name);
@@ -64,8 +107,8 @@ class WeakMemory {
   void rejoin(int warp);
 
   void store_word(int warp, protocol::Word* to, protocol::Word value);
-  void store_release(int warp, protocol::Word* to, protocol::Word value);
-  void add_release(int warp, protocol::Word* to, protocol::Word value);
+  void store_release(int warp, protocol::Word* to, protocol::Word value, const Site& site);
+  void add_release(int warp, protocol::Word* to, protocol::Word value, const Site& site);
   /// `bytes` bytes of `source`, from `offset`.
   void store_row(int warp,
                  std::byte* to,
@@ -75,7 +118,7 @@ class WeakMemory {
   /// Call before reading memory in the name of `warp`.
   void settle(int warp, const void* from, std::size_t bytes);
   /// What the word's release published is ordered before what the warp does from now on.
-  void acquire(int warp, const protocol::Word* word);
+  void acquire(int warp, const protocol::Word* word, const Site& site);
   /// Plain accesses to rows of a heap; throw ModelViolation when nothing orders them.
   void note_read(int warp, const void* from, std::size_t bytes);
   void note_write(int warp, const void* to, std::size_t bytes);
@@ -88,13 +131,27 @@ class WeakMemory {
   bool publish_one(int rank);
   void publish_all();
   [[nodiscard]] std::size_t num_held_back(int rank) const;
+  /// The rank is gone, and with it what was still on its way.
+  void drop_held_back(int rank) { held_back_[static_cast<std::size_t>(rank)].clear(); }
 
-  [[nodiscard]] bool coin() { return random_() % 2 == 0; }
-  [[nodiscard]] TestHeaps& heaps() { return heaps_; }
+  [[nodiscard]] bool coin() { return !is_explored() && random_() % 2 == 0; }
+  [[nodiscard]] bool is_explored() const { return options_.chooser != nullptr; }
+  /// Throws unless the place may be accessed.
+  void check_access(const void* at, std::size_t bytes, const char* what) const;
+  [[nodiscard]] Heaps& heaps() { return heaps_; }
 
   void trace(int warp, const char* what, const void* at, std::uint64_t value);
   /// The last `count` operations, one a line.
   [[nodiscard]] std::string trace_text(std::size_t count) const;
+  [[nodiscard]] const std::vector<MemoryEvent>& events() const { return events_; }
+  [[nodiscard]] const std::string& warp_name(int warp) const {
+    return warps_[static_cast<std::size_t>(warp)].name;
+  }
+  [[nodiscard]] int warp_rank(int warp) const {
+    return warps_[static_cast<std::size_t>(warp)].rank;
+  }
+  /// Which stores are still held back, as one number: equal when the same stores are.
+  [[nodiscard]] std::uint64_t held_back_digest() const;
   /// Operations of `warp` that others can notice.
   [[nodiscard]] std::uint64_t num_effects(int warp) const {
     return warps_[static_cast<std::size_t>(warp)].num_effects;
@@ -102,12 +159,13 @@ class WeakMemory {
   void count_effect(int warp) { ++warps_[static_cast<std::size_t>(warp)].num_effects; }
 
  private:
-  enum class Kind : std::uint8_t { kRow, kWord, kRelease, kAddRelease };
+  enum class Kind : std::uint8_t { kRow, kWord, kAdd, kRelease, kAddRelease };
 
   struct Store {
     Kind kind = Kind::kWord;
     int warp = 0;
     std::uint64_t time = 0;
+    std::uint64_t number = 0;  ///< of this warp's stores
     std::uint64_t joined = 0;  ///< of the warp, at the store
     Knowledge known;           ///< of the warp, at the store
     std::byte* to = nullptr;
@@ -130,19 +188,15 @@ class WeakMemory {
     std::uint64_t num_effects = 0;
   };
 
-  struct Event {
-    int warp;
-    const char* what;
-    const void* at;
-    std::uint64_t value;
-  };
-
   using Stores = std::vector<Store>;
 
   [[nodiscard]] WarpState& state(int warp) { return warps_[static_cast<std::size_t>(warp)]; }
   [[nodiscard]] Stores& held_back(int warp) {
     return held_back_[static_cast<std::size_t>(state(warp).rank)];
   }
+  [[nodiscard]] bool is_weakened(const Site& site) const;
+  void choose_visible(Stores& stores, const void* from, std::size_t bytes);
+  void put(const Store& store);
   void hold_back(Store store);
   void read_late_sources(int warp);
   [[nodiscard]] bool precedes(const Store& earlier, const Store& later) const;
@@ -155,15 +209,15 @@ class WeakMemory {
   }
   void require_no_race(const HappensBefore::Race& race, int warp, const char* what) const;
 
-  TestHeaps& heaps_;
+  Heaps& heaps_;
   WeakMemoryOptions options_;
   std::mt19937_64 random_;
   std::uint64_t time_ = 0;
   std::vector<WarpState> warps_;
   std::vector<Stores> held_back_;  // by rank, in order of time
-  std::vector<Event> events_;
+  std::vector<MemoryEvent> events_;
   HappensBefore happens_before_;
   std::vector<int> callers_;  // by rank; -1: none
 };
 
-}  // namespace switchyard::test
+}  // namespace switchyard::sim

@@ -1,10 +1,10 @@
-#include "tests/support/naive_exchange.h"
+#include "benchmarks/sim/naive_exchange.h"
 
 #include <algorithm>
 
-#include "tests/support/reference_math.h"
+#include "benchmarks/sim/reference_math.h"
 
-namespace switchyard::test {
+namespace switchyard::sim {
 namespace {
 
 /// One token of one source.
@@ -303,4 +303,4 @@ std::vector<float> NaiveExchange::topk_weight_sums(int combine, int rank) {
   return sums;
 }
 
-}  // namespace switchyard::test
+}  // namespace switchyard::sim

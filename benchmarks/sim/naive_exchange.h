@@ -10,9 +10,9 @@
 #include <utility>
 #include <vector>
 
-#include "tests/support/exchange_plan.h"
+#include "benchmarks/sim/exchange_plan.h"
 
-namespace switchyard::test {
+namespace switchyard::sim {
 
 struct NaiveRow {
   std::int64_t row = 0;
@@ -79,4 +79,4 @@ class NaiveExchange {
   std::map<std::pair<int, int>, CombineData> data_;
 };
 
-}  // namespace switchyard::test
+}  // namespace switchyard::sim

@@ -1,0 +1,68 @@
+// A role of csrc/protocol with a warp of its own, stepped by whoever schedules.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "csrc/protocol/combine_accumulate.h"
+#include "csrc/protocol/combine_announce.h"
+#include "csrc/protocol/combine_copy_in.h"
+#include "csrc/protocol/count_exchange.h"
+#include "csrc/protocol/scale_up_receive.h"
+#include "csrc/protocol/scale_up_send.h"
+#include "csrc/targets/sim/sim_warp.h"
+
+namespace switchyard::sim {
+
+/// One role of an operation with a warp of its own, as on a GPU: the weakest of all targets.
+class SimRole {
+ public:
+  template <class Role>
+  SimRole(Role role, WeakMemory& memory, const protocol::OperationArgs& op, int channel);
+
+  /// Throws ModelViolation when a blocked step had an effect that others can notice.
+  protocol::Progress step();
+
+  [[nodiscard]] bool done() const { return done_; }
+  /// The worker took the role away: the group failed.
+  void drop() { done_ = true; }
+  [[nodiscard]] const protocol::WaitPoint& wait() const;
+  [[nodiscard]] protocol::RoleKind kind() const;
+  [[nodiscard]] int warp() const { return warp_.id(); }
+  /// All that its state depends on, as one number.
+  [[nodiscard]] std::uint64_t digest() const {
+    return (warp_.observations() + num_advanced_) * 2 + (done_ ? 1 : 0);
+  }
+  /// "rank 1 operation 3 scale-up send 0".
+  [[nodiscard]] const std::string& name() const { return name_; }
+
+ private:
+  using AnyRole = std::variant<protocol::CountExchange,
+                               protocol::ScaleUpSend,
+                               protocol::ScaleUpReceive,
+                               protocol::CombineAnnounce,
+                               protocol::CombineCopyIn,
+                               protocol::CombineAccumulate>;
+
+  std::string name_;
+  AnyRole role_;
+  SimWarp warp_;
+  bool done_ = false;
+  std::uint64_t num_advanced_ = 0;
+};
+
+template <class Role>
+SimRole::SimRole(Role role, WeakMemory& memory, const protocol::OperationArgs& op, int channel)
+    : name_(fmt::format("rank {} operation {} {} {}",
+                        op.peers.rank,
+                        op.epoch,
+                        protocol::role_name(Role::kKind),
+                        channel)),
+      role_(std::move(role)),
+      warp_(memory, op.peers.rank, name_) {}
+
+}  // namespace switchyard::sim
