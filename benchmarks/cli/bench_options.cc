@@ -413,6 +413,8 @@ ParsedCommandLine parse_command_line(const std::vector<std::string>& args,
   add_measuring_options(bench, raw);
   add_output_options(bench, raw);
   bench.footer(help_footer());
+  SimArguments sim_arguments;
+  const CLI::App& sim = add_sim_command(app, sim_arguments);
 
   std::vector<std::string> reversed(args.rbegin(), args.rend());
   if (args.empty()) {
@@ -420,6 +422,9 @@ ParsedCommandLine parse_command_line(const std::vector<std::string>& args,
   }
   try {
     app.parse(reversed);
+    if (sim.parsed()) {
+      return {.sim = sim_arguments};
+    }
     return {.options = check(raw, surroundings)};
   } catch (const CLI::ParseError& error) {
     std::ostringstream out;

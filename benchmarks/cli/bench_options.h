@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "benchmarks/cli/sim_command.h"
 #include "benchmarks/common/workload.h"
 #include "switchyard/config.h"
 
@@ -52,6 +53,7 @@ struct BenchOptions {
 /// The options, or the text and the exit code to leave with at once.
 struct ParsedCommandLine {
   std::optional<BenchOptions> options{};
+  std::optional<SimArguments> sim{};  ///< in place of `options`: `switchyard sim`
   int exit_code = kExitOk;
   std::string message{};  ///< help or version when exit_code is kExitOk, else what is wrong
 };

@@ -15,6 +15,9 @@ namespace {
 int run(const std::vector<std::string>& args) {
   const bench::ParsedCommandLine parsed =
       bench::parse_command_line(args, bench::read_surroundings());
+  if (parsed.sim) {
+    return bench::run_sim(*parsed.sim);
+  }
   if (!parsed.options) {
     fmt::print(parsed.exit_code == bench::kExitOk ? stdout : stderr, "{}", parsed.message);
     return parsed.exit_code;

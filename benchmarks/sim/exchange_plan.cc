@@ -86,7 +86,7 @@ DispatchPlan draw_dispatch(const ExchangePlan& all, std::mt19937_64& random) {
   plan.index_dtype = dice.one_in(2) ? DType::kInt32 : DType::kInt64;
   plan.weighted = dice.one_in(2);
   draw_element_type(plan, dice);
-  const int most_tokens = dice.between(0, 7);
+  const int most_tokens = dice.between(0, all.max_tokens);
   if (plan.layout == Layout::kExpertMajor) {
     plan.expert_alignment = dice.between(1, 4);
     plan.zero_padding = dice.one_in(2);
@@ -252,6 +252,7 @@ ExchangePlan make_plan(std::uint64_t seed, const PlanLimits& limits) {
   plan.num_channels = dice.between(1, limits.max_channels);
   plan.max_in_flight = dice.between(limits.min_in_flight, limits.max_in_flight);
   plan.chunk_tokens = dice.between(1, 3);
+  plan.max_tokens = limits.max_tokens;
   plan.expert_copies = dice.one_in(2) ? ExpertCopies::kBySender : ExpertCopies::kByReceiver;
   const bool steady = dice.one_in(4);
   const int num_operations = dice.between(1, limits.max_operations);
@@ -271,13 +272,14 @@ ExchangePlan make_plan(std::uint64_t seed, const PlanLimits& limits) {
   return plan;
 }
 
-ExchangePlan make_withdrawal_plan(std::uint64_t seed) {
+ExchangePlan make_withdrawal_plan(std::uint64_t seed, const PlanLimits& limits) {
   std::mt19937_64 random(seed);
   Dice dice(random);
   ExchangePlan plan;
-  plan.num_ranks = dice.between(2, 3);
+  plan.num_ranks = dice.between(std::max(2, limits.min_ranks), std::max(3, limits.min_ranks));
   plan.num_channels = dice.between(1, 2);
   plan.max_in_flight = 2;
+  plan.max_tokens = std::max(1, limits.max_tokens);
   const auto draw = [&](bool padded) {
     DispatchPlan drawn = draw_dispatch(plan, random);
     while ((drawn.layout == Layout::kPadded) != padded || land(drawn, 0).rows.empty()) {

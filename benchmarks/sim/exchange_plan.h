@@ -86,6 +86,7 @@ struct ExchangePlan {
   int num_channels = 1;
   int max_in_flight = 1;
   int chunk_tokens = 1;
+  int max_tokens = 7;  ///< of a rank and dispatch
   ExpertCopies expert_copies = ExpertCopies::kBySender;
   std::vector<DispatchPlan> dispatches;
   std::vector<CombinePlan> combines;
@@ -104,6 +105,7 @@ struct PlanLimits {
   int min_in_flight = 1;
   int max_in_flight = 2;
   int max_operations = 9;
+  int max_tokens = 7;
   bool refusals = false;  ///< some dispatches fail
 };
 
@@ -111,7 +113,7 @@ ExchangePlan make_plan(std::uint64_t seed, const PlanLimits& limits = {});
 
 /// Padded dispatches of one shape, between them compact ones of which some are refused: places
 /// given ahead are withdrawn again and again, while slow ranks still believe in them.
-ExchangePlan make_withdrawal_plan(std::uint64_t seed);
+ExchangePlan make_withdrawal_plan(std::uint64_t seed, const PlanLimits& limits = {});
 
 /// Numbers of many magnitudes, so that another order of summation gives other sums.
 std::vector<std::byte> random_rows(std::mt19937_64& random, DType dtype, std::size_t num_elems);

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <numeric>
 
+#include "switchyard/error.h"
+
 namespace switchyard::sim {
 namespace {
 
@@ -14,6 +16,9 @@ using protocol::Progress;
 /// Idle turns before a look at everything; a run that needs more turns than kMaxSteps never ends.
 constexpr int kPatience = 300;
 constexpr std::uint64_t kMaxSteps = 2'000'000;
+/// Virtual time of one turn. Runs of kMaxSteps end before their deadline.
+constexpr std::uint64_t kTurnNs = 1'000;
+static_assert(kMaxSteps * kTurnNs < ExchangeRun::kTimeoutNs);
 
 int draw_pace(std::mt19937_64& random) {
   constexpr int kPaces[] = {1, 4, 4, 16, 64};
@@ -22,24 +27,58 @@ int draw_pace(std::mt19937_64& random) {
 
 }  // namespace
 
-ExchangeRun::ExchangeRun(const ExchangePlan& plan, const WorldOptions& options)
-    : plan_(plan), world_(options), naive_(plan), outcomes_(plan), random_(options.seed) {
+ExchangeRun::ExchangeRun(const ExchangePlan& plan, WorldOptions options, const FaultPlan& faults)
+    : plan_(plan),
+      faults_(faults),
+      flip_(faults.flip_at, faults.flip_bit),
+      world_(prepare(std::move(options))),
+      watch_(plan.num_ranks, kTimeoutNs, clock_),
+      naive_(plan),
+      outcomes_(plan, faults.heap_bytes != 0),
+      random_(world_.options().seed),
+      ends_(static_cast<std::size_t>(plan.num_ranks), RankEnd::kActing) {
   for (int rank = 0; rank < plan.num_ranks; ++rank) {
-    paces_.push_back(
-        {draw_pace(random_), draw_pace(random_), draw_pace(random_), draw_pace(random_)});
+    RankPace pace{draw_pace(random_), draw_pace(random_), draw_pace(random_), draw_pace(random_)};
+    if (faults.slow_rank >= 0) {
+      pace.rank = rank == faults.slow_rank ? 1 : 64;
+    }
+    if (faults.delayed) {
+      pace.stores = 1;
+      pace.roles = 64;
+    }
+    paces_.push_back(pace);
     programs_.emplace_back(plan, naive_, outcomes_, world_, rank);
   }
 }
 
+WorldOptions ExchangeRun::prepare(WorldOptions options) {
+  options.memory.clock = &clock_;
+  options.memory.in_order = options.memory.in_order || faults_.in_order;
+  if (faults_.flips) {
+    options.memory.faults = &flip_;
+    options.memory.bounds_only = true;
+  }
+  if (faults_.heap_bytes != 0) {
+    options.heap_bytes = World::control_of(options).block_bytes() + faults_.heap_bytes;
+  }
+  if (faults_.first_epoch != 1) {
+    options.first_epoch = faults_.first_epoch;
+  }
+  return options;
+}
+
 void ExchangeRun::run() {
-  const auto all_done = [&] {
-    return std::all_of(
-        programs_.begin(), programs_.end(), [](const RankProgram& each) { return each.done(); });
+  const auto somebody_acts = [&] {
+    return std::find(ends_.begin(), ends_.end(), RankEnd::kActing) != ends_.end();
   };
   int idle = 0;
-  while (!all_done()) {
+  while (somebody_acts()) {
+    clock_.advance(kTurnNs);
     idle = act() ? 0 : idle + 1;
-    if (idle > kPatience && !sweep()) {
+    if (idle == 0) {
+      last_progress_ns_ = clock_.now_ns();
+    }
+    if (idle > kPatience && !sweep() && !let_time_pass()) {
       throw ModelViolation("nobody can go on:\n" + describe_waits());
     }
     if (++num_steps_ > kMaxSteps) {
@@ -47,11 +86,30 @@ void ExchangeRun::run() {
     }
   }
   world_.memory().publish_all();
-  check_nothing_is_lost();
+  if (faults_.may_fail()) {
+    check_faults();
+  } else {
+    check_nothing_is_lost();
+  }
 }
 
 /// One turn of one rank: true when something changed.
 bool ExchangeRun::act() {
+  const int rank = pick_rank();
+  const bool is_victim = rank == faults_.victim && is_acting(rank);
+  if (is_victim && victim_turns_ == faults_.loss_at) {
+    lose_victim();
+    return true;
+  }
+  if (faults_.may_fail() && random_() % 16 == 0) {
+    return watch_.deliver_one(random_) || look_at_peers(rank);
+  }
+  const bool changed = act_as(rank);
+  victim_turns_ += is_victim && changed ? 1 : 0;
+  return changed;
+}
+
+int ExchangeRun::pick_rank() {
   const int total = std::accumulate(
       paces_.begin(), paces_.end(), 0, [](int sum, const auto& pace) { return sum + pace.rank; });
   auto pick = static_cast<int>(random_() % static_cast<std::uint64_t>(total));
@@ -60,16 +118,24 @@ bool ExchangeRun::act() {
     pick -= paces_[static_cast<std::size_t>(rank)].rank;
     ++rank;
   }
-  const RankPace& pace = paces_[static_cast<std::size_t>(rank)];
-  pick = static_cast<int>(random_() %
-                          static_cast<std::uint64_t>(pace.roles + pace.stores + pace.caller));
-  if (pick < pace.roles) {
-    return step_role(world_.rank(rank));
-  }
-  if (pick < pace.roles + pace.stores) {
+  return rank;
+}
+
+bool ExchangeRun::act_as(int rank) {
+  if (!is_acting(rank)) {
     return world_.memory().publish_one(rank);
   }
-  return programs_[static_cast<std::size_t>(rank)].step(random_);
+  if (watch_.fault_at(rank)) {
+    end_rank(rank, RankEnd::kFaulted);
+    return true;
+  }
+  const RankPace& pace = paces_[static_cast<std::size_t>(rank)];
+  const auto pick = static_cast<int>(
+      random_() % static_cast<std::uint64_t>(pace.roles + pace.stores + pace.caller));
+  if (pick < pace.roles) {
+    return step_one_role(rank);
+  }
+  return pick < pace.roles + pace.stores ? world_.memory().publish_one(rank) : step_program(rank);
 }
 
 int ExchangeRun::role_pace(int warp) {
@@ -79,9 +145,9 @@ int ExchangeRun::role_pace(int warp) {
   return role_paces_[static_cast<std::size_t>(warp)];
 }
 
-bool ExchangeRun::step_role(WorldRank& rank) {
+bool ExchangeRun::step_one_role(int rank) {
   int total = 0;
-  for (RunningOperation& running : rank.running()) {
+  for (RunningOperation& running : world_.rank(rank).running()) {
     for (const auto& role : running.roles) {
       total += role->done() ? 0 : role_pace(role->warp());
     }
@@ -90,18 +156,70 @@ bool ExchangeRun::step_role(WorldRank& rank) {
     return false;
   }
   auto pick = static_cast<int>(random_() % static_cast<std::uint64_t>(total));
-  for (RunningOperation& running : rank.running()) {
+  for (RunningOperation& running : world_.rank(rank).running()) {
     for (const auto& role : running.roles) {
       if (role->done()) {
         continue;
       }
       pick -= role_pace(role->warp());
       if (pick < 0) {
-        return role->step() != Progress::kBlocked;
+        return step_role(*role, rank, running.operation->job->epoch());
       }
     }
   }
   return false;
+}
+
+/// As the host's workers do: what a role throws fails the group.
+bool ExchangeRun::step_role(SimRole& role, int rank, std::uint64_t epoch) {
+  try {
+    const bool advanced = role.step() != Progress::kBlocked;
+    if (advanced) {
+      watch_.progressed(rank);
+    }
+    return advanced;
+  } catch (const ModelViolation&) {
+    throw;
+  } catch (const std::exception&) {
+    if (!faults_.flips) {
+      throw;
+    }
+    watch_.raise({ErrorCode::kInternal, rank, role.kind(), role.wait(), epoch});
+    role.drop();
+    return true;
+  }
+}
+
+/// After damage a caller may meet results that are wrong, or errors that nothing else explains.
+bool ExchangeRun::step_program(int rank) {
+  bool advanced = true;
+  try {
+    advanced = programs_[static_cast<std::size_t>(rank)].step(random_);
+  } catch (const OperationFailed& failed) {
+    if (!faults_.flips) {
+      throw;
+    }
+    if (failed.corrupt) {
+      host::Fault fault;
+      fault.reporter = rank;
+      watch_.raise(fault);
+    } else {
+      watch_.lose(rank, true);
+    }
+    end_rank(rank, RankEnd::kGaveUp);
+  } catch (const std::exception&) {
+    if (!faults_.flips) {
+      throw;
+    }
+    ++num_undetected_;
+  }
+  if (advanced) {
+    watch_.progressed(rank);
+  }
+  if (is_acting(rank) && programs_[static_cast<std::size_t>(rank)].done()) {
+    end_rank(rank, RankEnd::kFinished);
+  }
+  return advanced;
 }
 
 /// Gives everybody a turn and publishes everything: false when that changed nothing.
@@ -113,14 +231,100 @@ bool ExchangeRun::sweep() {
     }
   }
   for (int rank = 0; rank < plan_.num_ranks; ++rank) {
+    if (!is_acting(rank)) {
+      continue;
+    }
     for (RunningOperation& running : world_.rank(rank).running()) {
       for (const auto& role : running.roles) {
-        changed = (!role->done() && role->step() != Progress::kBlocked) || changed;
+        changed =
+            (!role->done() && step_role(*role, rank, running.operation->job->epoch())) || changed;
       }
     }
-    changed = programs_[static_cast<std::size_t>(rank)].step(random_) || changed;
+    changed = step_program(rank) || changed;
   }
   return changed;
+}
+
+/// Nobody can go on before a fault arrives, a death is noticed or a deadline passes. False when
+/// none of these will.
+bool ExchangeRun::let_time_pass() {
+  if (!faults_.may_fail()) {
+    return false;
+  }
+  if (watch_.deliver_one(random_)) {
+    return true;
+  }
+  std::vector<int> waiting;
+  for (int rank = 0; rank < plan_.num_ranks; ++rank) {
+    if (is_acting(rank)) {
+      if (watch_.fault_at(rank)) {
+        end_rank(rank, RankEnd::kFaulted);
+        return true;
+      }
+      if (look_at_peers(rank)) {
+        return true;
+      }
+      waiting.push_back(rank);
+    }
+  }
+  std::sort(waiting.begin(), waiting.end(), [&](int a, int b) {
+    return watch_.deadline_ns(a) < watch_.deadline_ns(b);
+  });
+  for (const int rank : waiting) {
+    const std::uint64_t deadline = watch_.deadline_ns(rank);
+    clock_.advance(std::max(deadline, clock_.now_ns()) - clock_.now_ns());
+    if (look_at_peers(rank)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool ExchangeRun::look_at_peers(int rank) {
+  if (!is_acting(rank)) {
+    return false;
+  }
+  for (RunningOperation& running : world_.rank(rank).running()) {
+    for (const auto& role : running.roles) {
+      if (watch_.look(rank, *role, running.operation->job->epoch())) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+/// A process that ends leaves behind some of the stores that were on their way; one that only stops
+/// leaves all.
+void ExchangeRun::lose_victim() {
+  const int victim = faults_.victim;
+  WeakMemory& memory = world_.memory();
+  if (faults_.loss == FaultPlan::Loss::kAborts) {
+    host::Fault fault;
+    fault.reporter = victim;
+    watch_.raise(fault);
+  } else {
+    watch_.lose(victim, faults_.loss == FaultPlan::Loss::kDead);
+  }
+  if (faults_.loss == FaultPlan::Loss::kDead) {
+    const std::size_t held_back = memory.num_held_back(victim);
+    for (std::size_t i = held_back == 0 ? 0 : random_() % (held_back + 1); i > 0; --i) {
+      memory.publish_one(victim);
+    }
+    memory.drop_held_back(victim);
+  }
+  end_rank(victim, RankEnd::kLost);
+}
+
+void ExchangeRun::end_rank(int rank, RankEnd end) {
+  ends_[static_cast<std::size_t>(rank)] = end;
+  if (end != RankEnd::kFinished) {
+    for (RunningOperation& running : world_.rank(rank).running()) {
+      for (const auto& role : running.roles) {
+        role->drop();
+      }
+    }
+  }
 }
 
 /// Whatever operations took is given back, but for what padded dispatches keep for the next one.
@@ -133,6 +337,62 @@ void ExchangeRun::check_nothing_is_lost() {
           "rank {} still has {} regions at the end, of which {} are kept", rank, regions, kept));
     }
   }
+}
+
+/// Every rank that learned of a fault must blame the one that is lost, for the right reason, and no
+/// later than its deadline allows.
+void ExchangeRun::check_faults() {
+  for (int rank = 0; rank < plan_.num_ranks; ++rank) {
+    if (end_of(rank) == RankEnd::kFaulted && !faults_.flips) {
+      check_fault(rank, *watch_.fault_at(rank));
+    }
+  }
+  const std::uint64_t limit = last_progress_ns_ + kTimeoutNs + kPatience * kTurnNs * 16;
+  if (clock_.now_ns() > limit) {
+    throw ModelViolation(
+        fmt::format("the last rank ended at {} ns, later than {} ns", clock_.now_ns(), limit));
+  }
+}
+
+void ExchangeRun::check_fault(int rank, const host::Fault& fault) {
+  const int blamed = faults_.victim + faults_.blame_shift;
+  bool right = false;
+  if (faults_.loss == FaultPlan::Loss::kAborts) {
+    right = fault.cause == ErrorCode::kInternal && fault.reporter == blamed;
+  } else {
+    const bool dead = faults_.loss == FaultPlan::Loss::kDead;
+    right = fault.cause == (dead ? ErrorCode::kPeerLost : ErrorCode::kTimeout) &&
+            fault.wait.kind != protocol::WaitKind::kNothing;
+    if (fault.wait.peer != blamed) {
+      named_go_between_ = true;
+      right = right && !dead && waited_for(fault.wait.peer, blamed, plan_.num_ranks);
+    }
+  }
+  if (!right) {
+    throw ModelViolation(
+        fmt::format("rank {} says {}: rank {}'s {} waited for {} from rank {}; the lost rank is {}",
+                    rank,
+                    error_code_name(fault.cause),
+                    fault.reporter,
+                    protocol::role_name(fault.role),
+                    protocol::wait_name(fault.wait.kind),
+                    fault.wait.peer,
+                    faults_.victim));
+  }
+}
+
+/// Whether a role of `rank` waited for `wanted` when it was dropped, or for a rank that did.
+bool ExchangeRun::waited_for(int rank, int wanted, int hops) {
+  for (RunningOperation& running : world_.rank(rank).running()) {
+    for (const auto& role : running.roles) {
+      const int peer = role->wait().peer;
+      if (role->was_dropped() && peer >= 0 && peer != rank &&
+          (peer == wanted || (hops > 0 && waited_for(peer, wanted, hops - 1)))) {
+        return true;
+      }
+    }
+  }
+  return false;
 }
 
 std::string ExchangeRun::describe_waits() {

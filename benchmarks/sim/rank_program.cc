@@ -18,6 +18,34 @@ const std::byte* copy_rows(const std::vector<std::byte>& rows, std::byte* to) {
 
 }  // namespace
 
+void Outcomes::note(Ends& ends,
+                    std::size_t index,
+                    const runtime::Operation& operation,
+                    bool expected) {
+  const protocol::Failure& failure = operation.failure;
+  const bool failed = operation.flags.failed != 0;
+  const bool no_room = tight_ && failure.kind == protocol::FailureKind::kHeapTooSmall;
+  auto& end = ends[index];
+  const protocol::Failure first = end.value_or(failure);
+  // Ranks that disagree each name one that differs from them, and behind its head see no refusal
+  // that others see.
+  const bool disagree = first.kind == protocol::FailureKind::kMismatch ||
+                        failure.kind == protocol::FailureKind::kMismatch;
+  const bool alike = disagree ? failed && first.kind != protocol::FailureKind::kNone
+                              : first.kind == failure.kind && first.rank == failure.rank;
+  if (!(expected || (failed && no_room)) || !alike) {
+    throw OperationFailed(fmt::format("{} {} {}{}: {}",
+                                      operation.name(),
+                                      index,
+                                      failed ? "failed" : "succeeded",
+                                      alike ? "" : ", but not alike on every rank",
+                                      World::describe_failure(operation)),
+                          failed && (failure.kind == protocol::FailureKind::kCorrupt ||
+                                     operation.flags.corrupt != 0));
+  }
+  end = first;
+}
+
 void Outcomes::note_dispatch(std::size_t index,
                              const runtime::DispatchOperation& operation,
                              bool success) {
@@ -26,19 +54,18 @@ void Outcomes::note_dispatch(std::size_t index,
   // A padded dispatch that follows a failed one closely may find that ranks remember different
   // predecessors: those that had not yet finished the failed one still name it.
   const bool may_disagree = plan.layout == Layout::kPadded && plan_.max_in_flight > 1 &&
-                            plan_.has_refusals() && kind == protocol::FailureKind::kMismatch;
+                            (plan_.has_refusals() || tight_) &&
+                            kind == protocol::FailureKind::kMismatch;
   const bool refused = plan.refused_by >= 0 && kind == protocol::FailureKind::kOutputTooSmall &&
                        operation.failure.rank == plan.refused_by;
   const bool expected = success ? plan.refused_by < 0 : refused || may_disagree;
-  const bool alike = dispatch_succeeded_[index].value_or(success) == success;
-  if (!expected || !alike) {
-    throw ModelViolation(fmt::format("dispatch {} {}{}: {}",
-                                     index,
-                                     success ? "succeeded" : "failed",
-                                     alike ? "" : ", but not on every rank",
-                                     World::describe_failure(operation)));
-  }
-  dispatch_succeeded_[index] = success;
+  note(dispatches_, index, operation, expected);
+}
+
+void Outcomes::note_combine(std::size_t index,
+                            const runtime::CombineOperation& operation,
+                            bool success) {
+  note(combines_, index, operation, success);
 }
 
 RankProgram::RankProgram(
@@ -220,6 +247,9 @@ ConstTensorView RankProgram::place_expert_rows(std::size_t index) {
       break;
     case ExpertRows::kInHeap:
       combined_[index].expert_region = rank.allocate(bytes);
+      if (combined_[index].expert_region == protocol::kNoRegion) {
+        break;  // a tight heap: they stay private
+      }
       rows = copy_rows(data.rows, rank.write(combined_[index].expert_region, bytes));
       break;
     case ExpertRows::kPrivate:
@@ -282,12 +312,14 @@ void RankProgram::finish_combine(std::size_t index) {
   Combined& combined = combined_[index];
   Dispatched& dispatched = dispatched_[static_cast<std::size_t>(plan.dispatch)];
   combined.finished = true;
-  if (!world_.rank(rank_).finish(*combined.operation)) {
-    throw ModelViolation("a combine failed: " + world_.describe_failure(*combined.operation));
-  }
+  combined.failed = !world_.rank(rank_).finish(*combined.operation);
   --dispatched.combines_left;
   if (plan.expert_rows[static_cast<std::size_t>(rank_)] == ExpertRows::kOverLandedRows) {
     dispatched.rows_in_use = false;
+  }
+  outcomes_.note_combine(index, *combined.operation, !combined.failed);
+  if (combined.failed) {
+    return;
   }
   check_combine(
       world_, plan, naive_, static_cast<int>(index), *combined.operation, {combined.out.get()});
@@ -298,7 +330,7 @@ void RankProgram::release_combine(Combined& combined) {
   if (combined.expert_region != protocol::kNoRegion) {
     rank.release(combined.expert_region);
   }
-  if (combined.operation->out_region != protocol::kNoRegion) {
+  if (!combined.failed && combined.operation->out_region != protocol::kNoRegion) {
     rank.release(combined.operation->out_region);
   }
   combined.released = true;

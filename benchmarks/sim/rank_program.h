@@ -14,18 +14,37 @@
 
 namespace switchyard::sim {
 
+/// An operation ended in a way that nothing in the plan explains.
+class OperationFailed : public ModelViolation {
+ public:
+  OperationFailed(const std::string& what, bool is_corrupt)
+      : ModelViolation(what), corrupt(is_corrupt) {}
+  bool corrupt;  ///< on what a peer sent: the group fails
+};
+
 /// How operations ended. Every rank must see the same end.
 class Outcomes {
  public:
-  explicit Outcomes(const ExchangePlan& plan)
-      : plan_(plan), dispatch_succeeded_(plan.dispatches.size()) {}
+  /// `tight`: any operation may find that a heap has no room, the same one on every rank.
+  Outcomes(const ExchangePlan& plan, bool tight)
+      : plan_(plan),
+        tight_(tight),
+        dispatches_(plan.dispatches.size()),
+        combines_(plan.combines.size()) {}
 
-  /// A rank finished a dispatch. Throws ModelViolation when it may not have ended so.
+  /// A rank finished an operation. Throws OperationFailed when it may not have ended so.
   void note_dispatch(std::size_t index, const runtime::DispatchOperation& operation, bool success);
+  void note_combine(std::size_t index, const runtime::CombineOperation& operation, bool success);
 
  private:
+  using Ends = std::vector<std::optional<protocol::Failure>>;
+
+  void note(Ends& ends, std::size_t index, const runtime::Operation& operation, bool expected);
+
   const ExchangePlan& plan_;
-  std::vector<std::optional<bool>> dispatch_succeeded_;
+  bool tight_;
+  Ends dispatches_;
+  Ends combines_;
 };
 
 /// The caller of one rank.
@@ -54,6 +73,7 @@ class RankProgram {
     std::unique_ptr<GuardedBuffer> out;
     std::uint64_t expert_region = protocol::kNoRegion;
     bool finished = false;
+    bool failed = false;
     bool released = false;
   };
   enum class Action : std::uint8_t {

@@ -12,17 +12,6 @@ namespace {
 
 using protocol::Progress;
 
-protocol::ControlLayout control_layout(const WorldOptions& options) {
-  protocol::ControlLayout control;
-  control.num_ranks = static_cast<std::uint32_t>(options.num_ranks);
-  control.num_slots = static_cast<std::uint32_t>(options.num_slots == 0 ? 2 * options.max_in_flight
-                                                                        : options.num_slots);
-  control.num_channels = static_cast<std::uint32_t>(options.num_channels);
-  control.max_experts_per_rank =
-      static_cast<std::uint32_t>((options.max_experts + options.num_ranks - 1) / options.num_ranks);
-  return control;
-}
-
 Config config_of(const WorldOptions& options) {
   Config config;
   config.heap_bytes = options.heap_bytes;
@@ -242,10 +231,21 @@ void WorldRank::release_quarantined(std::uint64_t finished_epoch) {
   });
 }
 
+protocol::ControlLayout World::control_of(const WorldOptions& options) {
+  protocol::ControlLayout control;
+  control.num_ranks = static_cast<std::uint32_t>(options.num_ranks);
+  control.num_slots = static_cast<std::uint32_t>(options.num_slots == 0 ? 2 * options.max_in_flight
+                                                                        : options.num_slots);
+  control.num_channels = static_cast<std::uint32_t>(options.num_channels);
+  control.max_experts_per_rank =
+      static_cast<std::uint32_t>((options.max_experts + options.num_ranks - 1) / options.num_ranks);
+  return control;
+}
+
 World::World(const WorldOptions& options)
     : options_(options),
       config_(config_of(options)),
-      heaps_(control_layout(options), options.heap_bytes),
+      heaps_(control_of(options), options.heap_bytes),
       memory_(heaps_, options.seed, options.memory) {
   for (int rank = 0; rank < options.num_ranks; ++rank) {
     ranks_.push_back(std::make_unique<WorldRank>(memory_, options_, config_, rank));

@@ -104,6 +104,9 @@ class World {
   World(const World&) = delete;
   World& operator=(const World&) = delete;
 
+  /// The control block of such a world.
+  static protocol::ControlLayout control_of(const WorldOptions& options);
+
   [[nodiscard]] const WorldOptions& options() const { return options_; }
   [[nodiscard]] Heaps& heaps() { return heaps_; }
   [[nodiscard]] WeakMemory& memory() { return memory_; }

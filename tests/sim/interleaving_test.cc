@@ -1,39 +1,22 @@
 // Whole groups whose roles are stepped by a seeded scheduler over a memory that shows stores late
 // and out of order, and that checks every access to a row to be ordered. Every run is judged byte
-// by byte. A failure prints the seed: the same test with --seed=N replays it.
+// by byte. A failure prints the line that runs it again.
 #include <gtest/gtest.h>
 
 #include <cstdint>
 #include <optional>
 #include <string>
 
-#include "benchmarks/sim/exchange_plan.h"
-#include "benchmarks/sim/exchange_run.h"
+#include "benchmarks/sim/simulate.h"
 #include "tests/support/seeds.h"
 
 namespace switchyard::test {
 namespace {
 
-constexpr std::size_t kTraceLines = 40;
-
-/// What went wrong in one run, or nothing.
-std::optional<std::string> run_plan(const sim::ExchangePlan& plan,
-                                    const sim::WorldOptions& options) {
-  sim::ExchangeRun run(plan, options);
-  try {
-    run.run();
-    return std::nullopt;
-  } catch (const sim::ModelViolation& violation) {
-    return std::string(violation.what()) + "\n" + plan.describe() + "last operations:\n" +
-           run.trace_text(kTraceLines);
-  }
-}
-
-void expect_seeds_pass(std::uint64_t count, const sim::PlanLimits& limits) {
+void expect_seeds_pass(std::uint64_t count, const sim::SimOptions& options) {
   for_each_seed(count, [&](std::uint64_t seed) {
-    const sim::ExchangePlan plan = sim::make_plan(seed, limits);
-    const auto failure = run_plan(plan, sim::world_options(plan, seed));
-    EXPECT_FALSE(failure) << "--seed=" << seed << ": " << *failure;
+    const sim::SimReport report = sim::simulate(options, seed);
+    EXPECT_TRUE(report.ok) << report.problem;
   });
 }
 
@@ -43,36 +26,33 @@ TEST(Interleaving, EveryRowLandsOnceAndEverySumIsExactWhenTwoToFourRanksExchange
 }
 
 TEST(Interleaving, EveryRowLandsOnceAndEverySumIsExactWhenOneRankIsAlone) {
-  expect_seeds_pass(300, {.min_ranks = 1, .max_ranks = 1, .refusals = true});
+  expect_seeds_pass(300, {.limits = {.min_ranks = 1, .max_ranks = 1, .refusals = true}});
 }
 
 TEST(Interleaving, EveryRowLandsOnceAndEverySumIsExactWhenFourAreInFlight) {
-  expect_seeds_pass(500, {.min_in_flight = 3, .max_in_flight = 4, .max_operations = 14});
+  expect_seeds_pass(500,
+                    {.limits = {.min_in_flight = 3, .max_in_flight = 4, .max_operations = 14}});
+}
+
+TEST(Interleaving, EveryRowLandsOnceAndEverySumIsExactWhenEightRanksExchange) {
+  expect_seeds_pass(200, {.limits = {.min_ranks = 8, .max_ranks = 8, .max_operations = 4}});
+}
+
+TEST(Interleaving, EveryRowLandsOnceAndEverySumIsExactWhenTokensFillSeveralRuns) {
+  expect_seeds_pass(200, {.limits = {.max_operations = 3, .max_tokens = 40}});
 }
 
 TEST(Interleaving, EveryRankFailsAlikeAndGoesOnWhenOneRefuses) {
-  expect_seeds_pass(1000, {.refusals = true});
-  expect_seeds_pass(500, {.max_in_flight = 1, .refusals = true});
+  expect_seeds_pass(1000, {.limits = {.refusals = true}});
+  expect_seeds_pass(500, {.limits = {.max_in_flight = 1, .refusals = true}});
 }
 
 TEST(Interleaving, NobodyWritesToPlacesThatWereWithdrawnAndGivenAway) {
-  for_each_seed(2000, [&](std::uint64_t seed) {
-    const sim::ExchangePlan plan = sim::make_withdrawal_plan(seed);
-    const auto failure = run_plan(plan, sim::world_options(plan, seed));
-    EXPECT_FALSE(failure) << "--seed=" << seed << ": " << *failure;
-  });
+  expect_seeds_pass(2000, {.kind = sim::PlanKind::kWithdrawals});
 }
 
 TEST(Interleaving, GoesOnWhenTagsWrap) {
-  for_each_seed(300, [&](std::uint64_t seed) {
-    const sim::ExchangePlan plan = sim::make_plan(seed, {.max_in_flight = 3, .refusals = true});
-    sim::WorldOptions options = sim::world_options(plan, seed);
-    const std::uint64_t slots = 2 * static_cast<std::uint64_t>(plan.max_in_flight);
-    const std::uint64_t num_tags = (std::uint64_t{1} << 32U) / slots * slots - slots;
-    options.first_epoch = num_tags - seed % 8;
-    const auto failure = run_plan(plan, options);
-    EXPECT_FALSE(failure) << "--seed=" << seed << ": " << *failure;
-  });
+  expect_seeds_pass(500, {.limits = {.max_in_flight = 3, .refusals = true}, .faults = {.wrap = 1}});
 }
 
 // Negative controls: what the runs above must not miss, in a world that is broken in one place.
@@ -86,7 +66,10 @@ std::optional<std::uint64_t> first_failing_seed(std::uint64_t count,
     const sim::ExchangePlan plan = sim::make_plan(seed, limits);
     sim::WorldOptions options = sim::world_options(plan, seed);
     breaks(options);
-    if (run_plan(plan, options)) {
+    sim::ExchangeRun run(plan, options);
+    try {
+      run.run();
+    } catch (const sim::ModelViolation&) {
       return seed;
     }
   }
@@ -114,6 +97,23 @@ TEST(InterleavingControl, IsNoticedWithin50SeedsWhenOneSlotIsMissing) {
       50, {.min_in_flight = 2}, [](sim::WorldOptions& options) { options.num_slots = 3; }));
   EXPECT_TRUE(first_failing_seed(
       50, {.max_in_flight = 1}, [](sim::WorldOptions& options) { options.num_slots = 1; }));
+}
+
+/// Flips a bit of every row that becomes visible.
+class RowDamage final : public sim::StoreFaults {
+ public:
+  bool on_visible(std::byte* to, std::size_t /*bytes*/, sim::StoredAs stored_as) override {
+    if (stored_as == sim::StoredAs::kRow) {
+      *to ^= std::byte{1};
+    }
+    return stored_as == sim::StoredAs::kRow;
+  }
+};
+
+TEST(InterleavingControl, IsNoticedWithin3SeedsWhenABitOfEachRowIsWrong) {
+  RowDamage damage;
+  EXPECT_TRUE(first_failing_seed(
+      3, {}, [&](sim::WorldOptions& options) { options.memory.faults = &damage; }));
 }
 
 }  // namespace

@@ -29,7 +29,12 @@ class SimRole {
 
   [[nodiscard]] bool done() const { return done_; }
   /// The worker took the role away: the group failed.
-  void drop() { done_ = true; }
+  void drop() {
+    dropped_ = dropped_ || !done_;
+    done_ = true;
+  }
+  /// It had not ended by itself: wait() says what it waited for.
+  [[nodiscard]] bool was_dropped() const { return dropped_; }
   [[nodiscard]] const protocol::WaitPoint& wait() const;
   [[nodiscard]] protocol::RoleKind kind() const;
   [[nodiscard]] int warp() const { return warp_.id(); }
@@ -52,6 +57,7 @@ class SimRole {
   AnyRole role_;
   SimWarp warp_;
   bool done_ = false;
+  bool dropped_ = false;
   std::uint64_t num_advanced_ = 0;
 };
 

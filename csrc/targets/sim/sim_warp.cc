@@ -80,6 +80,7 @@ void SimWarp::store_words(std::byte* to, const std::uint32_t* words, std::uint32
   const std::size_t bytes = std::size_t{count} * sizeof(std::uint32_t);
   before_row_read(words, bytes);
   const auto source = std::make_shared<RowSource>();
+  source->stored_as = StoredAs::kWords;
   source->bytes.resize(bytes);
   std::memcpy(source->bytes.data(), words, bytes);
   memory_->store_row(id_, to, bytes, source, 0);

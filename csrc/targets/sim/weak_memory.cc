@@ -334,9 +334,10 @@ void WeakMemory::publish(Stores& stores, std::size_t index) {
   check_access(store.to, store.bytes, "write");
   trace(store.warp, "  now visible:", store.to, store.value);
   put(store);
-  if (options_.faults != nullptr) {
-    options_.faults->on_visible(
-        state(store.warp).rank, store.to, store.bytes, store.kind == Kind::kRow);
+  const StoredAs stored_as = store.source == nullptr ? StoredAs::kWord : store.source->stored_as;
+  if (options_.faults != nullptr && heaps_.peers(0).rank_of(store.to) >= 0 &&
+      options_.faults->on_visible(store.to, store.bytes, stored_as)) {
+    trace(store.warp, "  damaged:", store.to, store.value);
   }
 }
 

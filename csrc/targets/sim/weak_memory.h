@@ -34,6 +34,9 @@
 
 namespace switchyard::sim {
 
+/// What a store carries: a mailbox word, a few words (metadata, scales), a row.
+enum class StoredAs : std::uint8_t { kWord, kWords, kRow };
+
 /// What happens to one store on its way into another rank's memory, by the hand of a fault.
 class StoreFaults {
  public:
@@ -42,8 +45,8 @@ class StoreFaults {
   StoreFaults& operator=(const StoreFaults&) = delete;
   virtual ~StoreFaults() = default;
 
-  /// May change the bytes that become visible at `to`. `is_row`: a row or metadata, not a word.
-  virtual void on_visible(int warp_rank, std::byte* to, std::size_t bytes, bool is_row) = 0;
+  /// May change the bytes that became visible at `to`, in a heap. True when it did.
+  virtual bool on_visible(std::byte* to, std::size_t bytes, StoredAs stored_as) = 0;
 };
 
 /// Decides at a read whether a store that may be visible by now is: how an exploration, instead of
@@ -74,6 +77,7 @@ struct WeakMemoryOptions {
 
 /// Bytes of row stores: read from their source at a moment between the call and the next release.
 struct RowSource {
+  StoredAs stored_as = StoredAs::kRow;
   std::vector<std::byte> bytes;
   std::function<void(std::byte* to)> read;  ///< empty once read
 
@@ -139,11 +143,13 @@ class WeakMemory {
   /// Throws unless the place may be accessed.
   void check_access(const void* at, std::size_t bytes, const char* what) const;
   [[nodiscard]] Heaps& heaps() { return heaps_; }
+  [[nodiscard]] const Heaps& heaps() const { return heaps_; }
 
   void trace(int warp, const char* what, const void* at, std::uint64_t value);
   /// The last `count` operations, one a line.
   [[nodiscard]] std::string trace_text(std::size_t count) const;
   [[nodiscard]] const std::vector<MemoryEvent>& events() const { return events_; }
+  [[nodiscard]] int num_warps() const { return static_cast<int>(warps_.size()); }
   [[nodiscard]] const std::string& warp_name(int warp) const {
     return warps_[static_cast<std::size_t>(warp)].name;
   }

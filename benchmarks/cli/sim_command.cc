@@ -1,0 +1,139 @@
+#include "benchmarks/cli/sim_command.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <string_view>
+
+#include "benchmarks/cli/bench_options.h"
+#include "switchyard/error.h"
+
+namespace switchyard::bench {
+namespace {
+
+constexpr int kMaxRanks = 64;
+constexpr int kMaxInFlight = 16;
+
+int read_number(std::string_view text, std::string_view all, const char* name, int most) {
+  int value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || value < 1 || value > most) {
+    throw InvalidArgument(
+        fmt::format("{}: got '{}', wanted N or LOW-HIGH, 1 to {}", name, all, most));
+  }
+  return value;
+}
+
+/// "3" or "2-4".
+void read_range(const std::string& text, const char* name, int most, int& low, int& high) {
+  const std::size_t dash = text.find('-');
+  low = read_number(std::string_view(text).substr(0, dash), text, name, most);
+  high = dash == std::string::npos
+             ? low
+             : read_number(std::string_view(text).substr(dash + 1), text, name, most);
+  if (low > high) {
+    throw InvalidArgument(fmt::format("{}: got '{}', wanted LOW-HIGH", name, text));
+  }
+}
+
+void check(SimArguments& arguments) {
+  sim::PlanLimits& limits = arguments.options.limits;
+  read_range(arguments.ranks, "--ranks", kMaxRanks, limits.min_ranks, limits.max_ranks);
+  read_range(
+      arguments.in_flight, "--in-flight", kMaxInFlight, limits.min_in_flight, limits.max_in_flight);
+  if (arguments.plan != "mixed" && arguments.plan != "withdrawals") {
+    throw InvalidArgument(
+        fmt::format("--plan: got '{}', wanted mixed or withdrawals", arguments.plan));
+  }
+  arguments.options.kind =
+      arguments.plan == "mixed" ? sim::PlanKind::kMixed : sim::PlanKind::kWithdrawals;
+  arguments.options.faults = sim::FaultOptions::parse(arguments.faults);
+}
+
+}  // namespace
+
+CLI::App& add_sim_command(CLI::App& app, SimArguments& arguments) {
+  CLI::App& sim = *app.add_subcommand(
+      "sim",
+      "Run the protocol in a simulator: hostile moments, late stores, faults; every byte checked.");
+  sim.get_formatter()->column_width(34);
+  sim::SimOptions& options = arguments.options;
+  sim.add_option("--seed", arguments.seed, "Of the first run (1).")->type_name("N");
+  sim.add_option("--runs", arguments.runs, "How many, each with the next seed (1000).")
+      ->type_name("N");
+  sim.add_option("--ranks", arguments.ranks, "Of one node; drawn for each run (2-4).")
+      ->type_name("N[-N]");
+  sim.add_option("--tokens", options.limits.max_tokens, "Most tokens of a rank and dispatch (7).")
+      ->type_name("N")
+      ->check(CLI::Range(0, 1 << 16));
+  sim.add_option("--channels", options.limits.max_channels, "Most channels (3).")
+      ->type_name("N")
+      ->check(CLI::Range(1, 64));
+  sim.add_option(
+         "--in-flight", arguments.in_flight, "Operations in flight, down to one slot (1-2).")
+      ->type_name("N[-N]");
+  sim.add_option("--operations", options.limits.max_operations, "Most operations of a run (9).")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1000));
+  sim.add_flag("--refusals", options.limits.refusals, "Callers give too little memory at times.");
+  sim.add_option(
+         "--plan", arguments.plan, "mixed, or withdrawals (padded places given and taken back).")
+      ->type_name("NAME");
+  sim.add_option("--faults",
+                 arguments.faults,
+                 "NAME[:PROBABILITY], by commas, of: delay, reorder, slow, dead, stopped,\n"
+                 "aborts, flip, tight, wrap; or all.")
+      ->type_name("LIST");
+  sim.add_option("--weaken",
+                 options.weaken,
+                 "An acquire or release of the protocol that is to order nothing, by file\n"
+                 "and line, such as mailbox.h:41: the runs must fail.")
+      ->type_name("FILE:LINE");
+  sim.add_option("--trace", options.trace_path, "Timeline of the last run, for Perfetto.")
+      ->type_name("FILE");
+  return sim;
+}
+
+int run_sim(SimArguments arguments) {
+  check(arguments);
+  std::uint64_t num_steps = 0;
+  std::uint64_t num_faulted = 0;
+  std::uint64_t num_undetected = 0;
+  std::uint64_t num_go_betweens = 0;
+  const auto begin = std::chrono::steady_clock::now();
+  for (std::uint64_t i = 0; i < arguments.runs; ++i) {
+    const std::uint64_t seed = arguments.seed + i;
+    const sim::SimReport report = sim::simulate(arguments.options, seed);
+    if (!report.ok) {
+      fmt::print("seed {} failed after {} turns: {}", seed, report.num_steps, report.problem);
+      return kExitFailed;
+    }
+    if (arguments.runs == 1) {
+      fmt::print("{}", report.plan);
+    }
+    num_steps += report.num_steps;
+    num_faulted += report.faulted ? 1 : 0;
+    num_go_betweens += report.named_go_between ? 1 : 0;
+    num_undetected += report.num_undetected != 0 ? 1 : 0;
+  }
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  fmt::print("{} runs passed in {:.1f} s, {:.0f} turns a run; in {} the group failed as it had to",
+             arguments.runs,
+             seconds,
+             static_cast<double>(num_steps) / static_cast<double>(arguments.runs),
+             num_faulted);
+  if (num_go_betweens != 0) {
+    fmt::print("; in {} a timeout named a rank that waited itself", num_go_betweens);
+  }
+  if (num_undetected != 0) {
+    fmt::print("; in {} a flipped bit went unnoticed", num_undetected);
+  }
+  fmt::print("\n");
+  return kExitOk;
+}
+
+}  // namespace switchyard::bench

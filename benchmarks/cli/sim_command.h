@@ -1,0 +1,34 @@
+// `switchyard sim`: seeded runs of whole groups in the simulator, and one run again.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "benchmarks/sim/simulate.h"
+
+namespace CLI {
+class App;
+}
+
+namespace switchyard::bench {
+
+/// What was asked for, as it was typed.
+struct SimArguments {
+  std::uint64_t seed = 1;
+  std::uint64_t runs = 1000;
+  std::string ranks = "2-4";
+  std::string in_flight = "1-2";
+  std::string plan = "mixed";
+  std::string faults;
+  sim::SimOptions options;
+};
+
+/// Adds the subcommand and its options to the command line.
+CLI::App& add_sim_command(CLI::App& app, SimArguments& arguments);
+
+/// Runs, prints a summary, and the first failure with the line that runs it again. Returns the exit
+/// code.
+/// Errors: InvalidArgument naming option, what was got and what is wanted
+int run_sim(SimArguments arguments);
+
+}  // namespace switchyard::bench

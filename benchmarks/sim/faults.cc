@@ -1,0 +1,154 @@
+#include "benchmarks/sim/faults.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <charconv>
+#include <random>
+
+#include "csrc/protocol/packet.h"
+#include "switchyard/error.h"
+
+namespace switchyard::sim {
+namespace {
+
+struct NamedFault {
+  std::string_view name;
+  double FaultOptions::*probability;
+  double in_all;  ///< its probability under "all"
+};
+
+constexpr std::array<NamedFault, 9> kFaults{{{"delay", &FaultOptions::delay, 0.2},
+                                             {"reorder", &FaultOptions::reorder, 0.9},
+                                             {"slow", &FaultOptions::slow, 0.2},
+                                             {"dead", &FaultOptions::dead, 0.15},
+                                             {"stopped", &FaultOptions::stopped, 0.15},
+                                             {"aborts", &FaultOptions::aborts, 0.1},
+                                             {"flip", &FaultOptions::flip, 0.1},
+                                             {"tight", &FaultOptions::tight, 0.15},
+                                             {"wrap", &FaultOptions::wrap, 0.2}}};
+
+[[noreturn]] void refuse(std::string_view got) {
+  std::string names = "all";
+  for (const NamedFault& fault : kFaults) {
+    names += fmt::format(", {}", fault.name);
+  }
+  throw InvalidArgument(fmt::format(
+      "faults: got '{}', wanted NAME or NAME:PROBABILITY (0 to 1), by commas, of: {}", got, names));
+}
+
+void set_one(FaultOptions& options, std::string_view item) {
+  const std::size_t colon = item.find(':');
+  const std::string_view name = item.substr(0, colon);
+  double probability = 1;
+  if (colon != std::string_view::npos) {
+    const std::string_view number = item.substr(colon + 1);
+    const auto [end, error] =
+        std::from_chars(number.data(), number.data() + number.size(), probability);
+    if (error != std::errc{} || end != number.data() + number.size() || !(probability >= 0) ||
+        probability > 1) {
+      refuse(item);
+    }
+  }
+  bool known = name == "all";
+  for (const NamedFault& fault : kFaults) {
+    if (name == "all" || name == fault.name) {
+      options.*fault.probability = name == "all" ? fault.in_all * probability : probability;
+      known = true;
+    }
+  }
+  if (!known) {
+    refuse(item);
+  }
+}
+
+/// Numbers from which a few operations lead over a wrap.
+std::uint64_t draw_first_epoch(std::mt19937_64& random, int max_in_flight) {
+  const std::uint64_t slots = 2 * static_cast<std::uint64_t>(max_in_flight);
+  const std::uint64_t num_tags = (std::uint64_t{1} << 32U) / slots * slots - slots;
+  const std::uint64_t wraps[] = {num_tags, std::uint64_t{1} << 32U, std::uint64_t{1} << 63U};
+  return wraps[random() % 3] - random() % 8;
+}
+
+}  // namespace
+
+FaultOptions FaultOptions::parse(std::string_view text) {
+  FaultOptions options;
+  while (!text.empty()) {
+    const std::size_t comma = text.find(',');
+    set_one(options, text.substr(0, comma));
+    text = comma == std::string_view::npos ? std::string_view{} : text.substr(comma + 1);
+  }
+  return options;
+}
+
+std::string FaultOptions::describe() const {
+  std::string text;
+  for (const NamedFault& fault : kFaults) {
+    const double probability = this->*fault.probability;
+    if (probability != FaultOptions{}.*fault.probability) {
+      text += fmt::format("{}{}:{}", text.empty() ? "" : ",", fault.name, probability);
+    }
+  }
+  return text;
+}
+
+std::string FaultPlan::describe() const {
+  std::string text;
+  text += delayed ? "  stores stay invisible for long\n" : "";
+  text += in_order ? "  stores become visible in order\n" : "";
+  text += slow_rank >= 0 ? fmt::format("  rank {} is slow\n", slow_rank) : "";
+  const char* losses[] = {"", "dies", "stops", "aborts"};
+  text += victim >= 0 ? fmt::format("  rank {} {} after {} turns\n",
+                                    victim,
+                                    losses[static_cast<std::size_t>(loss)],
+                                    loss_at)
+                      : "";
+  text += flips ? fmt::format("  bit {} of arrival {} is flipped\n", flip_bit, flip_at) : "";
+  text += heap_bytes != 0 ? fmt::format("  heaps of {} bytes\n", heap_bytes) : "";
+  text += first_epoch != 1 ? fmt::format("  operations from number {:#x}\n", first_epoch) : "";
+  return text.empty() ? text : "faults:\n" + text;
+}
+
+FaultPlan draw_faults(const FaultOptions& options, const ExchangePlan& plan, std::uint64_t seed) {
+  std::mt19937_64 random(seed ^ 0x5eed'0f'fa0175U);
+  const auto happens = [&](double probability) {
+    return static_cast<double>(random() >> 11U) * 0x1p-53 < probability;
+  };
+  const auto any_rank = [&] {
+    return static_cast<int>(random() % static_cast<std::uint64_t>(plan.num_ranks));
+  };
+  FaultPlan faults;
+  faults.delayed = happens(options.delay);
+  faults.in_order = !happens(options.reorder);
+  faults.slow_rank = happens(options.slow) ? any_rank() : -1;
+  const double losses[] = {options.dead, options.stopped, options.aborts};
+  for (std::size_t i = 0; i < std::size(losses); ++i) {
+    if (faults.loss == FaultPlan::Loss::kNone && happens(losses[i])) {
+      faults.loss = static_cast<FaultPlan::Loss>(i + 1);
+      faults.victim = any_rank();
+      // Few turns as often as many: an operation has some 10 to 100.
+      faults.loss_at = random() % (std::uint64_t{1} << (random() % 10));
+    }
+  }
+  faults.flips = happens(options.flip);
+  faults.flip_at = random() % (std::uint64_t{1} << (random() % 10));
+  faults.flip_bit = static_cast<std::uint32_t>(random() % 64);
+  if (happens(options.tight)) {
+    faults.heap_bytes = 4096 * (2 + random() % 24);  // beside the control block
+  }
+  faults.first_epoch = happens(options.wrap) ? draw_first_epoch(random, plan.max_in_flight) : 1;
+  return faults;
+}
+
+bool BitFlip::on_visible(std::byte* to, std::size_t bytes, StoredAs stored_as) {
+  if (done_ || stored_as == StoredAs::kRow || left_-- != 0) {
+    return false;
+  }
+  done_ = true;
+  const std::size_t bit = bit_ % (8 * bytes);
+  to[bit / 8] ^= std::byte{1} << (bit % 8);
+  return true;
+}
+
+}  // namespace switchyard::sim

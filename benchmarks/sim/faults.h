@@ -1,0 +1,68 @@
+// What may go wrong in a run beside bad luck with moments: each with a probability, drawn from the
+// run's seed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "benchmarks/sim/exchange_plan.h"
+#include "csrc/targets/sim/weak_memory.h"
+
+namespace switchyard::sim {
+
+/// Probabilities, for each run.
+struct FaultOptions {
+  double delay = 0;    ///< stores stay invisible for very long
+  double reorder = 1;  ///< stores become visible in another order than they were made
+  double slow = 0;     ///< one rank acts rarely
+  double dead = 0;     ///< a rank's process ends, at any moment
+  double stopped = 0;  ///< a rank acts no more, though its process lives
+  double aborts = 0;   ///< a rank meets a broken invariant and fails the group
+  double flip = 0;     ///< a bit of one mailbox word or of metadata arrives flipped
+  double tight = 0;    ///< heaps with room for little: operations are refused
+  double wrap = 0;     ///< operations are numbered from just below where tags wrap, or from 2^63
+
+  /// "dead:0.5,slow,flip:0.1"; a name without a number means 1. "all": each of them at times.
+  /// Errors: InvalidArgument naming what is unknown and what there is
+  static FaultOptions parse(std::string_view text);
+  [[nodiscard]] std::string describe() const;
+};
+
+/// What is in store for one run.
+struct FaultPlan {
+  enum class Loss : std::uint8_t { kNone, kDead, kStopped, kAborts };
+
+  bool delayed = false;
+  bool in_order = false;
+  int slow_rank = -1;
+  Loss loss = Loss::kNone;
+  int victim = -1;
+  std::uint64_t loss_at = 0;  ///< after how many turns of the victim in which something changed
+  int blame_shift = 0;  ///< a control: the judge expects that the fault names victim + blame_shift
+  bool flips = false;
+  std::uint64_t flip_at = 0;  ///< words and pieces of metadata that arrive before the flipped one
+  std::uint32_t flip_bit = 0;
+  std::uint64_t heap_bytes = 0;  ///< 0: plenty
+  std::uint64_t first_epoch = 1;
+
+  [[nodiscard]] bool may_fail() const { return loss != Loss::kNone || flips; }
+  [[nodiscard]] std::string describe() const;
+};
+
+FaultPlan draw_faults(const FaultOptions& options, const ExchangePlan& plan, std::uint64_t seed);
+
+/// Flips one bit of what arrives.
+class BitFlip final : public StoreFaults {
+ public:
+  BitFlip(std::uint64_t at, std::uint32_t bit) : left_(at), bit_(bit) {}
+
+  bool on_visible(std::byte* to, std::size_t bytes, StoredAs stored_as) override;
+
+ private:
+  std::uint64_t left_;
+  std::uint32_t bit_;
+  bool done_ = false;
+};
+
+}  // namespace switchyard::sim

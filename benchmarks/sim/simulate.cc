@@ -1,0 +1,116 @@
+#include "benchmarks/sim/simulate.h"
+
+#include <fmt/format.h>
+
+#include <exception>
+#include <optional>
+
+#include "benchmarks/sim/chrome_trace.h"
+
+namespace switchyard::sim {
+namespace {
+
+constexpr std::size_t kTraceLines = 40;
+
+std::string range(int low, int high) {
+  return low == high ? fmt::format("{}", low) : fmt::format("{}-{}", low, high);
+}
+
+ExchangePlan plan_of(const SimOptions& options, std::uint64_t seed) {
+  return options.kind == PlanKind::kMixed ? make_plan(seed, options.limits)
+                                          : make_withdrawal_plan(seed, options.limits);
+}
+
+/// Runs to the end; what went wrong, if anything did.
+std::optional<std::string> run_to_end(ExchangeRun& run, const SimOptions& options) {
+  std::optional<std::string> problem;
+  try {
+    run.run();
+  } catch (const std::exception& error) {
+    problem = error.what();
+  }
+  if (!options.trace_path.empty()) {
+    write_chrome_trace(run.memory(), options.trace_path);
+  }
+  return problem;
+}
+
+/// The group of those that are left: a new world, in which everything must work.
+std::optional<std::string> run_survivors(const SimOptions& options,
+                                         const ExchangePlan& before,
+                                         std::uint64_t seed) {
+  PlanLimits limits = options.limits;
+  limits.min_ranks = limits.max_ranks = before.num_ranks - 1;
+  limits.max_operations = 2;
+  limits.refusals = false;
+  const ExchangePlan plan = make_plan(seed, limits);
+  WorldOptions world = world_options(plan, seed);
+  world.memory.weakened_site = options.weaken;
+  ExchangeRun run(plan, world);
+  try {
+    run.run();
+    return std::nullopt;
+  } catch (const std::exception& error) {
+    return fmt::format("the survivors: {}\n{}", error.what(), run.trace_text(kTraceLines));
+  }
+}
+
+}  // namespace
+
+std::string SimOptions::command_line(std::uint64_t seed) const {
+  const PlanLimits defaults;
+  std::string line = fmt::format("switchyard sim --seed {} --runs 1", seed);
+  line += fmt::format(" --ranks {}", range(limits.min_ranks, limits.max_ranks));
+  line += kind == PlanKind::kWithdrawals ? " --plan withdrawals" : "";
+  const auto add = [&](const char* name, const std::string& value, bool is_default) {
+    line += is_default ? "" : fmt::format(" {} {}", name, value);
+  };
+  add("--tokens", fmt::format("{}", limits.max_tokens), limits.max_tokens == defaults.max_tokens);
+  add("--channels",
+      fmt::format("{}", limits.max_channels),
+      limits.max_channels == defaults.max_channels);
+  add("--in-flight",
+      range(limits.min_in_flight, limits.max_in_flight),
+      limits.min_in_flight == defaults.min_in_flight &&
+          limits.max_in_flight == defaults.max_in_flight);
+  add("--operations",
+      fmt::format("{}", limits.max_operations),
+      limits.max_operations == defaults.max_operations);
+  line += limits.refusals ? " --refusals" : "";
+  const std::string fault_text = faults.describe();
+  add("--faults", fault_text, fault_text.empty());
+  add("--weaken", weaken, weaken.empty());
+  return line;
+}
+
+SimReport simulate(const SimOptions& options, std::uint64_t seed, SiteLog* sites) {
+  const ExchangePlan plan = plan_of(options, seed);
+  const FaultPlan faults = draw_faults(options.faults, plan, seed);
+  WorldOptions world = world_options(plan, seed);
+  world.memory.weakened_site = options.weaken;
+  world.memory.sites = sites;
+  SimReport report;
+  ExchangeRun run(plan, world, faults);
+  std::optional<std::string> problem = run_to_end(run, options);
+  if (problem) {
+    problem = *problem + "\nlast operations:\n" + run.trace_text(kTraceLines);
+  }
+  report.num_steps = run.num_steps();
+  report.named_go_between = run.named_go_between();
+  report.num_undetected = run.num_undetected();
+  for (int rank = 0; rank < plan.num_ranks; ++rank) {
+    report.faulted = report.faulted || run.end_of(rank) == RankEnd::kFaulted;
+  }
+  if (!problem && faults.victim >= 0 && plan.num_ranks > 1) {
+    problem = run_survivors(options, plan, seed);
+  }
+  report.ok = !problem;
+  report.plan = plan.describe() + faults.describe();
+  if (problem) {
+    report.problem =
+        fmt::format("{}\n{}replay: {}\n", *problem, report.plan, options.command_line(seed));
+  }
+  return report;
+}
+
+}  // namespace switchyard::sim

@@ -1,0 +1,45 @@
+// One run of the simulator from a seed and options, and what became of it: what the command and the
+// tests run, and how a failure is run again.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "benchmarks/sim/exchange_plan.h"
+#include "benchmarks/sim/exchange_run.h"
+#include "benchmarks/sim/faults.h"
+
+namespace switchyard::sim {
+
+enum class PlanKind : std::uint8_t {
+  kMixed,        ///< make_plan
+  kWithdrawals,  ///< make_withdrawal_plan
+};
+
+struct SimOptions {
+  PlanKind kind = PlanKind::kMixed;
+  PlanLimits limits{};
+  FaultOptions faults{};
+  std::string
+      weaken{};  ///< an ordered operation of csrc/protocol that orders nothing, "mailbox.h:41"
+  std::string trace_path{};  ///< a Perfetto trace of each run, the last one stays; empty: none
+
+  /// The one line that runs `seed` again.
+  [[nodiscard]] std::string command_line(std::uint64_t seed) const;
+};
+
+struct SimReport {
+  bool ok = true;
+  std::string problem;  ///< what went wrong, the plan, the last operations, the line to replay it
+  std::string plan;     ///< what was to be done, and what was in store
+  std::uint64_t num_steps = 0;
+  bool named_go_between = false;  ///< ExchangeRun::named_go_between
+  bool faulted = false;           ///< the group failed, as it had to
+  int num_undetected = 0;         ///< damage that led to wrong results without an error
+};
+
+/// Runs one seed. When the run loses a rank, the survivors go on as a new group.
+/// Errors: SystemError when the trace cannot be written
+SimReport simulate(const SimOptions& options, std::uint64_t seed, SiteLog* sites = nullptr);
+
+}  // namespace switchyard::sim
