@@ -196,7 +196,7 @@ void RankProgram::issue_dispatch(std::size_t index) {
     request.scales = {source.scales.data(), DType::kFp32, {source.num_tokens, words}};
   }
   if (source.caller_output) {
-    const std::int64_t spare = plan.refused_by == rank_ ? -1 : 1;
+    const std::int64_t spare = plan.refused_by == rank_ ? -1 : static_cast<std::int64_t>(index % 2);
     const std::int64_t rows = naive_.landing(static_cast<int>(index), rank_).num_rows + spare;
     const auto bytes = static_cast<std::size_t>(rows) * plan.landed_row_bytes();
     dispatched.rows = std::make_unique<GuardedBuffer>(bytes);

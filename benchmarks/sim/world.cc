@@ -23,6 +23,37 @@ Config config_of(const WorldOptions& options) {
   return config;
 }
 
+/// What the count exchange writes and the other roles of a dispatch read.
+std::shared_ptr<PrivateTables> tables_of(runtime::DispatchOperation& operation,
+                                         WeakMemory& memory) {
+  auto tables = std::make_shared<PrivateTables>(memory);
+  runtime::HandleState& handle = *operation.handle;
+  for (std::vector<std::int32_t>* each : {&handle.rows_of_rank,
+                                          &handle.base,
+                                          &handle.rows_from,
+                                          &handle.counts_from,
+                                          &handle.base_from}) {
+    tables->add(each->data(), each->size());
+  }
+  tables->add(handle.expert_offsets.data(), handle.expert_offsets.size());
+  tables->add(&handle.num_rows, 1);
+  tables->add(operation.region_of_rank.data(), operation.region_of_rank.size());
+  tables->add(&operation.region, 1);
+  return tables;
+}
+
+/// What the announce role writes and the other roles of a combine read.
+std::shared_ptr<PrivateTables> tables_of(runtime::CombineOperation& operation, WeakMemory& memory) {
+  auto tables = std::make_shared<PrivateTables>(memory);
+  for (std::vector<std::uint64_t>* each :
+       {&operation.rows_at, &operation.row_weights_at, &operation.row_topk_weights_at}) {
+    tables->add(each->data(), each->size());
+  }
+  tables->add(&operation.copy_in_region, 1);
+  tables->add(&operation.out_region, 1);
+  return tables;
+}
+
 }  // namespace
 
 bool RunningOperation::done() const {
@@ -71,8 +102,9 @@ std::shared_ptr<runtime::DispatchOperation> WorldRank::issue(
   start(operation);
   const protocol::DispatchArgs* args = &operation->args;
   auto& roles = running_.back().roles;
+  const auto tables = tables_of(*operation, memory_);
   const auto add = [&](auto role, int channel) {
-    roles.push_back(std::make_unique<SimRole>(std::move(role), memory_, args->op, channel));
+    roles.push_back(std::make_unique<SimRole>(std::move(role), memory_, args->op, channel, tables));
   };
   add(protocol::CountExchange(args), 0);
   for (int channel = 0; channel < options_.num_channels; ++channel) {
@@ -88,8 +120,9 @@ std::shared_ptr<runtime::CombineOperation> WorldRank::issue(
   start(operation);
   const protocol::CombineArgs* args = &operation->args;
   auto& roles = running_.back().roles;
+  const auto tables = tables_of(*operation, memory_);
   const auto add = [&](auto role, int channel) {
-    roles.push_back(std::make_unique<SimRole>(std::move(role), memory_, args->op, channel));
+    roles.push_back(std::make_unique<SimRole>(std::move(role), memory_, args->op, channel, tables));
   };
   add(protocol::CombineAnnounce(args), 0);
   for (int channel = 0; channel < options_.num_channels; ++channel) {

@@ -184,5 +184,21 @@ TEST_F(CombineAnnounceTest, RefusesOffsetsThatLeadOutsideThePeersHeap) {
       std::uint64_t{std::numeric_limits<std::uint32_t>::max()} * protocol::kRowUnit, 0, 0);
 }
 
+TEST_F(CombineAnnounceTest, TakesOffsetsThatEndWithThePeersHeapAndNoneBehind) {
+  const std::uint64_t heap = world_.heaps().heap_bytes();
+  handle()->rows_of_rank[2] = 4;  // 64 bytes of rows, 16 of weights, 48 of top-k weights
+  {
+    const auto operation = combine_in_place();
+    peer(*operation, 0).announcement(allocate(0, 4096));
+    peer(*operation, 2).announcement(heap - 64, heap - 16, heap - 48);
+    expect_blocked(announce(*operation), WaitKind::kConsumers, 0);
+    EXPECT_EQ(operation->flags.placed, 1U);
+  }
+  const std::uint64_t unit = protocol::kRowUnit;
+  expect_corrupt(heap - 64 + unit, heap - 16, heap - 48);
+  expect_corrupt(heap - 64, heap - 16 + unit, heap - 48);
+  expect_corrupt(heap - 64, heap - 16, heap - 48 + unit);
+}
+
 }  // namespace
 }  // namespace switchyard::test

@@ -158,6 +158,7 @@ TEST_F(CountExchangeFailures, RefusesCountsThatCannotBe) {
   } rank_major[] = {{3, 1, 1},  // more rows than tokens for experts
                     {-1, 1, 1},
                     {1, -1, 3},
+                    {2, kMost, 1},  // 2^31 rows do not fit an int
                     {2, kMost, kMost}};
   for (const auto& counts : rank_major) {
     SCOPED_TRACE(testing::Message()
@@ -171,6 +172,13 @@ TEST_F(CountExchangeFailures, RefusesCountsThatCannotBe) {
   });
   // Padded places hold four rows of a source and expert.
   expect_counts_refused(Layout::kPadded, [](const HandMadePeer& from) { from.counts(6, {1, 5}); });
+}
+
+TEST_F(CountExchangeFailures, TakesAsManyTokensAsAnIntHolds) {
+  const auto operation = dispatch(experts_);
+  peer(*operation, 0).counts(2, {std::numeric_limits<std::int32_t>::max(), 0});
+  peer(*operation, 2).counts(3, {1, 2});
+  expect_blocked(exchange(*operation), WaitKind::kAnswer, 0);
 }
 
 TEST_F(CountExchangeFailures, RefusesStatusesThatItDoesNotKnow) {

@@ -132,6 +132,13 @@ TEST_F(PaddedPermits, WillNotComeWhenThePeerRefusedOrIssuedAnotherOperation) {
   expect_blocked_on(0);
 }
 
+TEST_F(PaddedPermits, StillComeWhenAnotherOperationWasRefusedInTheSameSlot) {
+  from_before(0).hello_head(operation_->args.op.signature, Status::kHeapTooSmall);
+  expect_blocked_on(0);
+  from(0).permit(kPermitSignatureWord, signature_, regions_[0]);
+  expect_blocked_on(1);
+}
+
 TEST_F(PaddedPermits, AreSeenWithTheirRegionWheneverTheyAreSeen) {
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
     sim::WeakMemory memory(world_.heaps(), seed);

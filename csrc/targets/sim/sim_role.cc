@@ -8,7 +8,9 @@ using protocol::Progress;
 
 Progress SimRole::step() {
   const std::uint64_t effects = warp_.num_effects();
+  tables_->enter(warp_.id());
   const Progress progress = std::visit([&](auto& role) { return role.step(warp_); }, role_);
+  tables_->leave(warp_.id());
   done_ = progress == Progress::kDone;
   num_advanced_ += progress == Progress::kAdvanced ? 1 : 0;
   if (progress == Progress::kBlocked && warp_.num_effects() != effects) {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <variant>
@@ -14,6 +15,7 @@
 #include "csrc/protocol/count_exchange.h"
 #include "csrc/protocol/scale_up_receive.h"
 #include "csrc/protocol/scale_up_send.h"
+#include "csrc/targets/sim/private_tables.h"
 #include "csrc/targets/sim/sim_warp.h"
 
 namespace switchyard::sim {
@@ -22,7 +24,11 @@ namespace switchyard::sim {
 class SimRole {
  public:
   template <class Role>
-  SimRole(Role role, WeakMemory& memory, const protocol::OperationArgs& op, int channel);
+  SimRole(Role role,
+          WeakMemory& memory,
+          const protocol::OperationArgs& op,
+          int channel,
+          std::shared_ptr<PrivateTables> tables);
 
   /// Throws ModelViolation when a blocked step had an effect that others can notice.
   protocol::Progress step();
@@ -56,19 +62,25 @@ class SimRole {
   std::string name_;
   AnyRole role_;
   SimWarp warp_;
+  std::shared_ptr<PrivateTables> tables_;  // of its operation
   bool done_ = false;
   bool dropped_ = false;
   std::uint64_t num_advanced_ = 0;
 };
 
 template <class Role>
-SimRole::SimRole(Role role, WeakMemory& memory, const protocol::OperationArgs& op, int channel)
+SimRole::SimRole(Role role,
+                 WeakMemory& memory,
+                 const protocol::OperationArgs& op,
+                 int channel,
+                 std::shared_ptr<PrivateTables> tables)
     : name_(fmt::format("rank {} operation {} {} {}",
                         op.peers.rank,
                         op.epoch,
                         protocol::role_name(Role::kKind),
                         channel)),
       role_(std::move(role)),
-      warp_(memory, op.peers.rank, name_) {}
+      warp_(memory, op.peers.rank, name_),
+      tables_(std::move(tables)) {}
 
 }  // namespace switchyard::sim

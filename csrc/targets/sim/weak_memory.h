@@ -128,6 +128,12 @@ class WeakMemory {
   void note_write(int warp, const void* to, std::size_t bytes);
   /// The warp takes the lock of its rank's arena: what those before it did is ordered before it.
   void take_arena_lock(int warp);
+  /// Whether `warp` knows, through acquires, what `other` did until a moment; a moment, and one
+  /// later than all before.
+  [[nodiscard]] bool knows(int warp, int other, std::uint64_t moment) const {
+    return knowledge(warp).has(other, static_cast<std::uint32_t>(moment));
+  }
+  std::uint64_t next_moment() { return ++time_; }
   /// Words that are used anew, by whoever got their memory.
   void forget_words(const void* begin, std::size_t bytes);
 

@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+"""Writes a copy of csrc/protocol in which every check of TABLE can be broken at run time.
+
+usage: mutate.py SOURCE_ROOT OUTPUT_FOLDER
+
+The copy is compiled into tests/mutants only; the sources themselves hold no hook. Fails when a line of the table is not in
+its header exactly once, and when a header compares an epoch, a tag or a capacity in a line that the table does not break.
+"""
+
+import pathlib
+import re
+import sys
+
+ROWS = "static_cast<std::uint64_t>(rows)"
+# Header: (text to break, occurrence or None when it is there once, what it becomes, name of the mutant).
+TABLE = {
+    "mailbox.h": [
+        ("word_tag(word) != op.epoch", None, "false", "words of any epoch are taken"),
+        ("value != op.signature", None, "false", "any operation is taken for the same"),
+    ],
+    "padded_permits.h": [
+        ("epoch == 0 || seen != make_word(epoch, args.padded.signature)", None,
+         "seen != make_word(epoch, args.padded.signature)", "permits of no predecessor are looked up"),
+        ("epoch == 0 || seen != make_word(epoch, args.padded.signature)", None,
+         "epoch == 0 || word_value(seen) != args.padded.signature", "permits of any epoch are taken"),
+        ("epoch == 0 || seen != make_word(epoch, args.padded.signature)", None,
+         "epoch == 0 || word_tag(seen) != epoch", "permits for any shape are taken"),
+        ("word_tag(region) != epoch", None, "false", "the region of another epoch is taken"),
+        ("begin >= args.op.control.block_bytes()", None,
+         "begin + kRegionUnit >= args.op.control.block_bytes()", "permit: a region one page too low"),
+        ("begin >= args.op.control.block_bytes()", None,
+         "begin > args.op.control.block_bytes()", "permit: the lowest region is refused"),
+        ("begin + args.landing_of(args.padded_rows()).region_bytes() <= args.op.peers.stride_bytes", None,
+         "begin + args.landing_of(args.padded_rows()).region_bytes() <= args.op.peers.stride_bytes + kRegionUnit",
+         "permit: a region one page too high"),
+        ("begin + args.landing_of(args.padded_rows()).region_bytes() <= args.op.peers.stride_bytes", None,
+         "begin + args.landing_of(args.padded_rows()).region_bytes() < args.op.peers.stride_bytes",
+         "permit: the highest region is refused"),
+        ("word_tag(signature) == args.op.epoch", None, "true", "permit: a signature of any epoch counts"),
+        ("word_tag(status) == args.op.epoch", None, "true", "permit: a status of any epoch counts"),
+    ],
+    "count_exchange.h": [
+        ("args_->output.capacity_rows < rows", 0, "args_->output.capacity_rows < rows - 1",
+         "padded: the caller's memory lacks one row"),
+        ("args_->output.capacity_rows < rows", 0, "args_->output.capacity_rows <= rows",
+         "padded: the caller's memory must have one row to spare"),
+        ("args_->output.capacity_rows < rows", 1, "args_->output.capacity_rows < rows - 1",
+         "the caller's memory lacks one row"),
+        ("args_->output.capacity_rows < rows", 1, "args_->output.capacity_rows <= rows",
+         "the caller's memory must have one row to spare"),
+        ("rows >= 0", 0, "rows >= -1", "counts: -1 rows"),
+        ("rows >= 0", 0, "rows > 0", "counts: no rows are refused"),
+        (f"{ROWS} <= counted_rows_", None, f"{ROWS} <= counted_rows_ + 1", "counts: one row more than tokens"),
+        (f"{ROWS} <= counted_rows_", None, f"{ROWS} < counted_rows_", "counts: as many rows as tokens are refused"),
+        ("counted_rows_ <= static_cast<std::uint64_t>(INT32_MAX)", None,
+         "counted_rows_ <= static_cast<std::uint64_t>(INT32_MAX) + 1", "counts: 2^31 rows"),
+        ("counted_rows_ <= static_cast<std::uint64_t>(INT32_MAX)", None,
+         "counted_rows_ < static_cast<std::uint64_t>(INT32_MAX)", "counts: 2^31 - 1 rows are refused"),
+        ("counts[expert] <= problem.max_tokens", None, "counts[expert] <= problem.max_tokens + 1",
+         "counts: one token more than places"),
+        ("counts[expert] <= problem.max_tokens", None, "counts[expert] < problem.max_tokens",
+         "counts: as many tokens as places are refused"),
+        ("counts[expert] >= 0", None, "counts[expert] >= -1", "counts: -1 tokens of an expert"),
+        ("counts[expert] >= 0", None, "counts[expert] > 0", "counts: no token of an expert is refused"),
+        (f"{ROWS} == counted_rows_", None, "true", "counts: rows and tokens need not agree"),
+        ("rows >= 0", 1, "rows >= -1", "answer: -1 rows"),
+        ("rows >= 0", 1, "rows > 0", "answer: no rows are refused"),
+        ("begin >= args_->op.control.block_bytes()", None,
+         "begin + kRegionUnit >= args_->op.control.block_bytes()", "answer: a region one page too low"),
+        ("begin >= args_->op.control.block_bytes()", None,
+         "begin > args_->op.control.block_bytes()", "answer: the lowest region is refused"),
+        ("begin + args_->landing_of(rows).region_bytes() <= args_->op.peers.stride_bytes", None,
+         "begin + args_->landing_of(rows).region_bytes() <= args_->op.peers.stride_bytes + kRegionUnit",
+         "answer: a region one page too high"),
+        ("begin + args_->landing_of(rows).region_bytes() <= args_->op.peers.stride_bytes", None,
+         "begin + args_->landing_of(rows).region_bytes() < args_->op.peers.stride_bytes",
+         "answer: the highest region is refused"),
+        ("base >= 0", None, "base >= -1", "answer: a base of -1"),
+        ("base >= 0", None, "base > 0", "answer: a base of 0 is refused"),
+        ("base <= rows - count", None, "base <= rows - count + 1", "answer: a base one row too high"),
+        ("base <= rows - count", None, "base < rows - count", "answer: the highest base is refused"),
+    ],
+    "row_metadata.h": [
+        ("++run.num_rows == args_->staging.run_rows", None, "++run.num_rows > args_->staging.run_rows",
+         "a run of metadata holds one row too many"),
+        ("++run.num_rows == args_->staging.run_rows", None, "++run.num_rows + 1 >= args_->staging.run_rows",
+         "a run of metadata ends one row early"),
+    ],
+    "scale_up_receive.h": [
+        ("word_tag(seen) != args_->op.epoch", None, "false", "arrivals of any epoch are taken"),
+        ("seen != wanted", None, "false", "arrivals in any landing are taken"),
+        ("payload_row >= place.num_rows", None, "payload_row > place.num_rows", "metadata: one row behind the landing"),
+        ("payload_row >= place.num_rows", None, "payload_row + 1 >= place.num_rows", "metadata: the last row is refused"),
+    ],
+    "combine_announce.h": [
+        ("copied != wanted", None, "copied + 1 < wanted", "rows are announced with one copy under way"),
+        ("from.rows_at[peer] + rows * args_->problem.row_bytes <= limit", None,
+         "from.rows_at[peer] + rows * args_->problem.row_bytes <= limit + kRowUnit", "announced rows 16 bytes too high"),
+        ("from.rows_at[peer] + rows * args_->problem.row_bytes <= limit", None,
+         "from.rows_at[peer] + rows * args_->problem.row_bytes < limit", "the highest announced rows are refused"),
+        ("from.row_weights_at[peer] + weight_bytes <= limit", None,
+         "from.row_weights_at[peer] + weight_bytes <= limit + kRowUnit", "announced weights 16 bytes too high"),
+        ("from.row_weights_at[peer] + weight_bytes <= limit", None,
+         "from.row_weights_at[peer] + weight_bytes < limit", "the highest announced weights are refused"),
+        ("from.row_topk_weights_at[peer] + weight_bytes * args_->problem.num_entries <= limit", None,
+         "from.row_topk_weights_at[peer] + weight_bytes * args_->problem.num_entries <= limit + kRowUnit",
+         "announced top-k weights 16 bytes too high"),
+        ("from.row_topk_weights_at[peer] + weight_bytes * args_->problem.num_entries <= limit", None,
+         "from.row_topk_weights_at[peer] + weight_bytes * args_->problem.num_entries < limit",
+         "the highest announced top-k weights are refused"),
+        ("seen != wanted", None, "false", "readers of any epoch have read"),
+    ],
+}
+# A line with one of these compares an epoch, a tag or a capacity.
+GUARDED = re.compile(r"word_tag\([a-z_]+\) [!=]=|[!=]= (?:op\.signature|wanted\))|capacity_rows <|<= limit|block_bytes\(\)|"
+                     r"<= args(?:_->|\.)op\.peers\.stride_bytes|<= problem\.max_tokens|>= place\.num_rows|run_rows\)|"
+                     r"[a-z] [<>]=? 0 &&|counted_rows_")
+COMPARES = re.compile(r"[<>]=|[!=]=| [<>] ")
+
+
+def squeeze(text):
+    """A pattern for `text` however the layout breaks it."""
+    return re.compile(r"\s+".join(re.escape(part) for part in text.split()))
+
+
+def find(code, text, occurrence, header):
+    found = list(squeeze(text).finditer(code))
+    if occurrence is None and len(found) != 1 or occurrence is not None and occurrence >= len(found):
+        sys.exit(f"mutate.py: {header} has '{text}' {len(found)} times: bring the table up to date")
+    return found[occurrence or 0].span()
+
+
+def check_complete(code, spans, header):
+    position = 0
+    for number, line in enumerate(code.splitlines(keepends=True), 1):
+        begin, end = position, position + len(line)
+        position = end
+        text = line.split("//")[0]
+        if GUARDED.search(text) and COMPARES.search(text) and not any(b < end and begin < e for b, e in spans):
+            sys.exit(f"mutate.py: {header}:{number} compares an epoch, a tag or a capacity and has no mutant: {line.strip()}")
+
+
+def main():
+    root, out = map(pathlib.Path, sys.argv[1:])
+    names = []
+    for source in sorted((root / "csrc/protocol").glob("*.h")):
+        code = source.read_text()
+        entries = TABLE.get(source.name, [])
+        broken = {}  # span -> [(id, replacement)]
+        for text, occurrence, replacement, name in entries:
+            span = find(code, text, occurrence, source.name)
+            broken.setdefault(span, []).append((len(names), replacement))
+            names.append((source.name, name, text, replacement))
+        if entries:
+            check_complete(code, list(broken), source.name)
+        for (begin, end), mutants in sorted(broken.items(), reverse=True):
+            condition = f"({code[begin:end]})"
+            for number, replacement in mutants:
+                condition = f"(::switchyard::mutants::is_active({number}) ? ({replacement}) : {condition})"
+            code = code[:begin] + condition + code[end:]
+        if entries:
+            code = code.replace("#pragma once\n", '#pragma once\n#include "mutants/active.h"\n', 1)
+        target = out / "csrc/protocol" / source.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists() or target.read_text() != code:
+            target.write_text(code)
+    write_tables(out, names)
+
+
+def write_tables(out, names):
+    folder = out / "mutants"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "active.h").write_text(
+        "// Which mutant of csrc/protocol runs; -1: none.\n#pragma once\n\nnamespace switchyard::mutants {\n\n"
+        "inline int active = -1;\ninline bool is_active(int mutant) { return active == mutant; }\n\n"
+        "}  // namespace switchyard::mutants\n")
+    rows = "".join(f'{{"{header}", "{name}"}},\n' for header, name, _, _ in names)
+    (folder / "names.inc").write_text(rows)
+
+
+main()
