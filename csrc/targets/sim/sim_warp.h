@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "csrc/protocol/warp.h"
+#include "csrc/targets/sim/network.h"
 #include "csrc/targets/sim/weak_memory.h"
 
 namespace switchyard::sim {
@@ -49,6 +50,15 @@ class SimWarp {
                    protocol::CopyHint hint,
                    const protocol::Reduction* next);
 
+  /// Across nodes; after attach().
+  void put(const Track& track, std::byte* remote, const std::byte* local, std::size_t bytes) {
+    network_->put(id_, track, remote, local, bytes);
+  }
+  void signal(const Track& track, protocol::Word* counter, protocol::Word add) {
+    network_->signal(id_, track, counter, add);
+  }
+  void attach(Network& network) { network_ = &network; }
+
   [[nodiscard]] std::uint64_t allocate(std::uint64_t bytes);
   [[nodiscard]] std::uint64_t largest_free() const;
   void release(std::uint64_t offset);
@@ -70,6 +80,7 @@ class SimWarp {
                                                        std::function<void(std::byte*)> read);
 
   WeakMemory* memory_;
+  Network* network_ = nullptr;
   int rank_;
   int id_;
   std::uint64_t observations_ = 0;

@@ -341,6 +341,25 @@ void WeakMemory::publish(Stores& stores, std::size_t index) {
   }
 }
 
+void WeakMemory::arrive_row(int warp,
+                            const Knowledge& known,
+                            std::byte* to,
+                            const std::vector<std::byte>& bytes) {
+  check_access(to, bytes.size(), "write");
+  require_no_race(happens_before_.write(known, to, bytes.size()), warp, "puts to");
+  trace(warp, "  arrived:", to, bytes.size());
+  std::memcpy(to, bytes.data(), bytes.size());
+}
+
+void WeakMemory::arrive_add(int warp,
+                            const Knowledge& known,
+                            protocol::Word* to,
+                            protocol::Word value) {
+  trace(warp, "  signalled:", to, value);
+  *to += value;
+  happens_before_.release(to, known, true);
+}
+
 void WeakMemory::put(const Store& store) {
   if (store.kind == Kind::kRow) {
     if (!options_.bounds_only && heaps_.peers(0).rank_of(store.to) >= 0) {

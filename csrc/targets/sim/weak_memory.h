@@ -134,6 +134,17 @@ class WeakMemory {
     return knowledge(warp).has(other, static_cast<std::uint32_t>(moment));
   }
   std::uint64_t next_moment() { return ++time_; }
+  /// What the warp knows now, and has done.
+  Knowledge moment(int warp) {
+    ++time_;
+    return knowledge(warp);
+  }
+  /// What came from another node, sent by `warp` when it knew `known`: visible at once.
+  void arrive_row(int warp,
+                  const Knowledge& known,
+                  std::byte* to,
+                  const std::vector<std::byte>& bytes);
+  void arrive_add(int warp, const Knowledge& known, protocol::Word* to, protocol::Word value);
   /// Words that are used anew, by whoever got their memory.
   void forget_words(const void* begin, std::size_t bytes);
 
