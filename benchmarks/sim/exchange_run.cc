@@ -419,6 +419,7 @@ WorldOptions world_options(const ExchangePlan& plan, std::uint64_t seed) {
   WorldOptions options;
   options.num_ranks = plan.num_ranks;
   options.num_channels = plan.num_channels;
+  options.max_experts = std::max(options.max_experts, 3 * plan.num_ranks);  // as plans draw them
   options.max_in_flight = plan.max_in_flight;
   options.chunk_tokens = plan.chunk_tokens;
   options.expert_copies = plan.expert_copies;
