@@ -163,7 +163,7 @@ bool ExchangeRun::step_one_role(int rank) {
       }
       pick -= role_pace(role->warp());
       if (pick < 0) {
-        return step_role(*role, rank, running.operation->job->epoch());
+        return step_role(*role, rank, running.operation->epoch);
       }
     }
   }
@@ -200,7 +200,7 @@ bool ExchangeRun::step_program(int rank) {
       throw;
     }
     if (failed.corrupt) {
-      host::Fault fault;
+      targets::Fault fault;
       fault.reporter = rank;
       watch_.raise(fault);
     } else {
@@ -236,8 +236,7 @@ bool ExchangeRun::sweep() {
     }
     for (RunningOperation& running : world_.rank(rank).running()) {
       for (const auto& role : running.roles) {
-        changed =
-            (!role->done() && step_role(*role, rank, running.operation->job->epoch())) || changed;
+        changed = (!role->done() && step_role(*role, rank, running.operation->epoch)) || changed;
       }
     }
     changed = step_program(rank) || changed;
@@ -286,7 +285,7 @@ bool ExchangeRun::look_at_peers(int rank) {
   }
   for (RunningOperation& running : world_.rank(rank).running()) {
     for (const auto& role : running.roles) {
-      if (watch_.look(rank, *role, running.operation->job->epoch())) {
+      if (watch_.look(rank, *role, running.operation->epoch)) {
         return true;
       }
     }
@@ -300,7 +299,7 @@ void ExchangeRun::lose_victim() {
   const int victim = faults_.victim;
   WeakMemory& memory = world_.memory();
   if (faults_.loss == FaultPlan::Loss::kAborts) {
-    host::Fault fault;
+    targets::Fault fault;
     fault.reporter = victim;
     watch_.raise(fault);
   } else {
@@ -354,7 +353,7 @@ void ExchangeRun::check_faults() {
   }
 }
 
-void ExchangeRun::check_fault(int rank, const host::Fault& fault) {
+void ExchangeRun::check_fault(int rank, const targets::Fault& fault) {
   const int blamed = faults_.victim + faults_.blame_shift;
   bool right = false;
   if (faults_.loss == FaultPlan::Loss::kAborts) {

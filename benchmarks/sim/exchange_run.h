@@ -47,7 +47,7 @@ class ExchangeRun {
   }
   [[nodiscard]] const WeakMemory& memory() const { return world_.memory(); }
   /// What the group's fault says at `rank`.
-  [[nodiscard]] const std::optional<host::Fault>& fault_at(int rank) const {
+  [[nodiscard]] const std::optional<targets::Fault>& fault_at(int rank) const {
     return watch_.fault_at(rank);
   }
   /// Damage that the protocol let pass: results that are wrong, with no error.
@@ -80,7 +80,7 @@ class ExchangeRun {
   [[nodiscard]] bool is_acting(int rank) const { return end_of(rank) == RankEnd::kActing; }
   void check_nothing_is_lost();
   void check_faults();
-  void check_fault(int rank, const host::Fault& fault);
+  void check_fault(int rank, const targets::Fault& fault);
   [[nodiscard]] bool waited_for(int rank, int wanted, int hops);
   [[nodiscard]] std::string describe_waits();
 

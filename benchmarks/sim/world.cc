@@ -165,7 +165,7 @@ void WorldRank::retire(const runtime::Operation& operation) {
     memory_.retire(role->warp());
   }
   memory_.rejoin(caller_.id());
-  unfinished_.erase(operation.job->epoch());
+  unfinished_.erase(operation.epoch);
   running_.erase(each);
 }
 
@@ -182,7 +182,7 @@ bool WorldRank::finish(runtime::DispatchOperation& operation) {
     operation.region = protocol::kNoRegion;
     return false;
   }
-  release_quarantined(operation.job->epoch());
+  release_quarantined(operation.epoch);
   if (padded) {
     offer_next_padded(operation);
   }
@@ -201,7 +201,7 @@ bool WorldRank::finish(runtime::CombineOperation& operation) {
     }
     return false;
   }
-  release_quarantined(operation.job->epoch());
+  release_quarantined(operation.epoch);
   return true;
 }
 
@@ -233,7 +233,7 @@ void WorldRank::prepare_padded(runtime::DispatchOperation& operation) {
 }
 
 void WorldRank::offer_next_padded(const runtime::DispatchOperation& operation) {
-  if (last_padded_epoch_ != operation.job->epoch()) {
+  if (last_padded_epoch_ != operation.epoch) {
     return;
   }
   const std::uint64_t bytes =

@@ -37,7 +37,7 @@ bool GroupWatch::look(int rank, SimRole& role, std::uint64_t epoch) {
   return true;
 }
 
-void GroupWatch::raise(const host::Fault& fault) {
+void GroupWatch::raise(const targets::Fault& fault) {
   for (std::size_t rank = 0; rank < states_.size(); ++rank) {
     if (static_cast<int>(rank) == fault.reporter) {
       // Its own board is the first that it can see.

@@ -8,7 +8,7 @@
 #include <random>
 #include <vector>
 
-#include "csrc/targets/host/fault_board.h"
+#include "csrc/targets/fault.h"
 #include "csrc/targets/sim/clock.h"
 #include "csrc/targets/sim/sim_role.h"
 
@@ -35,10 +35,10 @@ class GroupWatch {
   bool look(int rank, SimRole& role, std::uint64_t epoch);
 
   /// Sends a fault to every rank; the first to arrive at a rank is the one that it reports.
-  void raise(const host::Fault& fault);
+  void raise(const targets::Fault& fault);
   /// Brings one fault on its way to its rank; false when there is none.
   bool deliver_one(std::mt19937_64& random);
-  [[nodiscard]] const std::optional<host::Fault>& fault_at(int rank) const {
+  [[nodiscard]] const std::optional<targets::Fault>& fault_at(int rank) const {
     return states_[index(rank)].fault;
   }
 
@@ -47,11 +47,11 @@ class GroupWatch {
     bool acts = true;
     bool ended = false;
     std::uint64_t last_progress_ns = 0;
-    std::optional<host::Fault> fault;
+    std::optional<targets::Fault> fault;
   };
   struct Message {
     int to;
-    host::Fault fault;
+    targets::Fault fault;
   };
 
   static std::size_t index(int rank) { return static_cast<std::size_t>(rank); }
