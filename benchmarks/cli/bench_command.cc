@@ -10,6 +10,7 @@
 #include "benchmarks/cli/plot.h"
 #include "benchmarks/cli/progress.h"
 #include "benchmarks/cli/side_by_side.h"
+#include "benchmarks/cli/trace_output.h"
 #include "switchyard/error.h"
 #include "switchyard/version.h"
 
@@ -30,6 +31,9 @@ Report make_report(const BenchOptions& options,
                 .machine = describe_machine(),
                 .command = command,
                 .options = options};
+  if (options.trace_events > 0) {
+    report.notices.push_back("every role was traced, which costs a little of the times below");
+  }
   for (const CasePlan& plan : plans) {
     report.ranks_per_token.push_back(plan.ranks_per_token);
     for (const RankRouting& routing : *plan.routing) {
@@ -71,6 +75,17 @@ void write_outputs(const Report& report) {
   }
 }
 
+// Also of a run that failed: then the trace says who waited for whom.
+std::string take_traces(const BenchOptions& options,
+                        const std::vector<CasePlan>& plans,
+                        const TraceUnpacker& traces) {
+  const std::vector<TracedCase> cases = traced_cases(plans, traces);
+  if (!cases.empty() && !options.trace_path.empty()) {
+    write_trace(cases, options.trace_path);
+  }
+  return stall_text(cases, options.workload.num_ranks);
+}
+
 void check_rivals_and_tools(const BenchOptions& options) {
   if (!options.plot_path.empty()) {
     check_gnuplot();
@@ -94,7 +109,9 @@ int measure(const BenchOptions& options, const std::string& command) {
   const SideBySide measured = options.versus_mpi ? measure_side_by_side(options, plans, show)
                                                  : SideBySide{.own = launch(options, plans, show)};
   progress.clear();
+  const std::string stalls = take_traces(options, plans, measured.own.traces);
   if (measured.own.exit_code != kExitOk) {
+    fmt::print(stderr, "{}", stalls);
     return complain(measured.own.exit_code, measured.own.failure);
   }
   if (measured.own.samples.empty()) {
@@ -102,6 +119,7 @@ int measure(const BenchOptions& options, const std::string& command) {
   }
   add_results(plans, measured, report);
   write_outputs(report);
+  fmt::print("{}{}", stalls.empty() ? "" : "\n", stalls);
   return report.verified()
              ? exit_code_of(report)
              : complain(exit_code_of(report), "wrong data, see the table; please report this");

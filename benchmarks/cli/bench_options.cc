@@ -24,6 +24,9 @@ constexpr const char* kDefaultPreset = "deepseek-v3-train";
 /// Without a preset: enough for a steady figure in well under a minute on two cores.
 constexpr int kDefaultTokens = 1024;
 constexpr int kSweepTokens = 4096;
+/// Some hundred iterations of four ranks, and a file of a few MB.
+constexpr int kDefaultTraceEvents = 8192;
+constexpr int kMostTraceEvents = 1 << 22;
 
 // As typed; empty means not given.
 struct RawOptions {
@@ -48,6 +51,7 @@ struct RawOptions {
   double timeout_s = 30.0;
   bool sweep = false;
   std::string versus;
+  std::optional<int> trace_events;
   BenchOptions bench;
 };
 
@@ -155,6 +159,16 @@ void add_output_options(CLI::App& bench, RawOptions& raw) {
   option("--plot",
          raw.bench.plot_path,
          "Draw bandwidth over message size as SVG; implies --sweep; needs gnuplot.");
+  option("--trace",
+         raw.bench.trace_path,
+         "Record what every role did and waited for, for ui.perfetto.dev,\n"
+         "and say where the slowest operations spent their time.");
+  bench
+      .add_option("--trace-events",
+                  raw.trace_events,
+                  "Events kept for each worker (0; with --trace 8192: the last iterations).")
+      ->type_name("N")
+      ->group("Output");
 }
 
 // The same text with every line moved right.
@@ -341,6 +355,7 @@ void check_numbers(const BenchOptions& options, double timeout_s) {
   check_range("iterations", options.iterations, 0, 1'000'000);
   check_range("warmup", options.warmup, 1, 1'000'000);
   check_range("workers", options.num_workers, 0, 64);
+  check_range("trace-events", options.trace_events, 0, kMostTraceEvents);
   check_range("channels", options.num_channels, 0, kMaxChannels);
   if (!(timeout_s >= 0.001 && timeout_s <= 86'400.0)) {
     throw InvalidArgument(fmt::format("timeout: got {} s, wanted 0.001 to 86400", timeout_s));
@@ -358,6 +373,8 @@ BenchOptions check(RawOptions raw, const Surroundings& surroundings) {
       surroundings.under_torchrun ? RanksAs::kTorchrun : parse_ranks_as(raw.ranks_as);
   options.expert_copies = parse_expert_copies(raw.expert_copies);
   options.versus_mpi = parse_versus(raw.versus);
+  options.trace_events =
+      raw.trace_events.value_or(raw.bench.trace_path.empty() ? 0 : kDefaultTraceEvents);
   check_numbers(options, raw.timeout_s);
   options.timeout = std::chrono::milliseconds(static_cast<std::int64_t>(raw.timeout_s * 1e3));
   for (const Layout layout : options.layouts) {
@@ -368,6 +385,7 @@ BenchOptions check(RawOptions raw, const Surroundings& surroundings) {
   check_writable("json", options.json_path);
   check_writable("csv", options.csv_path);
   check_writable("plot", options.plot_path);
+  check_writable("trace", options.trace_path);
   return options;
 }
 

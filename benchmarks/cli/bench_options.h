@@ -45,6 +45,8 @@ struct BenchOptions {
   std::string json_path{};  ///< empty: not wanted
   std::string csv_path{};
   std::string plot_path{};
+  std::string trace_path{};
+  int trace_events = 0;  ///< kept for each worker; 0: no tracing
   bool versus_mpi = false;
 
   [[nodiscard]] bool is_sweep() const { return tokens.size() > 1; }

@@ -34,6 +34,9 @@ namespace {
 /// operation.
 constexpr int kStartLinePatience = 10;
 
+/// The launcher searches a line again with every 4 KiB of it that arrive: 60 KiB are soon found.
+constexpr std::size_t kTraceEventsPerLine = 1000;
+
 [[noreturn]] void throw_system_error(const char* doing) {
   const int error = errno;
   throw SystemError(error, fmt::format("cannot {}: {}", doing, std::strerror(error)));
@@ -110,6 +113,11 @@ class Launch {
   std::unique_ptr<StartLine> make_start_line() const {
     return start_lines_.make(options_.timeout * kStartLinePatience);
   }
+  void send_trace(Bootstrap& bootstrap,
+                  RankChannel& channel,
+                  std::size_t case_idx,
+                  const Trace& trace,
+                  bool failed) const;
   void add_children(Supervisor& supervisor);
   LaunchResult judge(const SupervisedRun& run, const RankMessages& messages) const;
   std::string describe_end(const ChildEnd& end) const;
@@ -121,6 +129,31 @@ class Launch {
   std::optional<Listener> listener_;
   std::string secret_;
 };
+
+// Every rank has a line to the launcher, except under torchrun: there rank 0 alone reports, and
+// after a failure nobody can be gathered from.
+void Launch::send_trace(Bootstrap& bootstrap,
+                        RankChannel& channel,
+                        std::size_t case_idx,
+                        const Trace& trace,
+                        bool failed) const {
+  const nlohmann::json packed(pack_trace(trace, kTraceEventsPerLine));
+  std::vector<nlohmann::json> by_rank(1, packed);
+  if (options_.ranks_as == RanksAs::kTorchrun) {
+    if (failed) {
+      return;
+    }
+    by_rank = gather_json(bootstrap, packed);
+    if (bootstrap.rank() != 0) {
+      return;
+    }
+  }
+  for (const nlohmann::json& documents : by_rank) {
+    for (const nlohmann::json& document : documents) {
+      channel.send_trace(case_idx, document);
+    }
+  }
+}
 
 // `start_line` null: one over the bootstrap. False after a failure, which has been sent.
 bool Launch::run_rank(std::unique_ptr<Bootstrap> bootstrap,
@@ -134,11 +167,16 @@ bool Launch::run_rank(std::unique_ptr<Bootstrap> bootstrap,
       own = make_bootstrap_start_line(group.bootstrap());
       start_line = own.get();
     }
-    RankRunner runner(group, *start_line, options_, [&](double fraction, const std::string& doing) {
+    RunListener listener;
+    listener.on_progress = [&](double fraction, const std::string& doing) {
       if (rank == 0) {
         channel.send_progress(fraction, doing);
       }
-    });
+    };
+    listener.on_trace = [&](std::size_t case_idx, const Trace& trace, bool failed) {
+      send_trace(group.bootstrap(), channel, case_idx, trace, failed);
+    };
+    RankRunner runner(group, *start_line, options_, listener);
     std::vector<std::vector<nlohmann::json>> by_case;
     for (const CaseSamples& samples : runner.run(plans_)) {
       by_case.push_back(gather_json(group.bootstrap(), to_json(samples)));
@@ -271,7 +309,9 @@ LaunchResult Launch::run(const RankMessages::OnProgress& on_progress) {
   RankMessages messages(on_progress);
   const SupervisedRun run =
       supervisor.run([&](int, const std::string& line) { messages.take(line); });
-  return judge(run, messages);
+  LaunchResult result = judge(run, messages);
+  result.traces = messages.take_traces();
+  return result;
 }
 
 }  // namespace

@@ -19,6 +19,8 @@ struct LaunchResult {
   std::string failure{};
   /// By case, then by rank. Under torchrun only on rank 0; elsewhere empty there.
   std::vector<std::vector<CaseSamples>> samples{};
+  /// By case, of the ranks that sent theirs; after a failure, too.
+  TraceUnpacker traces{};
 };
 
 /// Runs all cases on all ranks. When it returns, every process it started has ended.

@@ -53,6 +53,11 @@ void RankChannel::send_samples(const std::vector<std::vector<nlohmann::json>>& b
   send({{"samples", by_case}});
 }
 
+void RankChannel::send_trace(std::size_t case_idx, const nlohmann::json& packed) {
+  const std::lock_guard lock(mutex_);
+  send({{"trace", packed}, {"case", case_idx}});
+}
+
 void RankMessages::take(const std::string& line) {
   const nlohmann::json message = nlohmann::json::parse(line, nullptr, false);
   if (message.contains("progress")) {
@@ -61,6 +66,8 @@ void RankMessages::take(const std::string& line) {
     failures_.push_back({.rank = message.at("rank").get<int>(),
                          .code = static_cast<ErrorCode>(message.at("code").get<int>()),
                          .message = message.at("failure").get<std::string>()});
+  } else if (message.contains("trace")) {
+    traces_.take(message.at("case").get<std::size_t>(), message.at("trace"));
   } else if (message.contains("samples")) {
     for (const nlohmann::json& ranks : message.at("samples")) {
       std::vector<CaseSamples>& by_rank = samples_.emplace_back();

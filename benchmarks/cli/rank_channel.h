@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "benchmarks/cli/case_samples.h"
+#include "benchmarks/common/trace_json.h"
 #include "switchyard/error.h"
 
 namespace switchyard::bench {
@@ -31,6 +32,8 @@ class RankChannel {
   void send_failure(const RankFailure& failure);
   /// `by_case[c][r]`: samples of rank r in case c.
   void send_samples(const std::vector<std::vector<nlohmann::json>>& by_case);
+  /// A document of pack_trace.
+  void send_trace(std::size_t case_idx, const nlohmann::json& packed);
 
  private:
   void send(const nlohmann::json& message);
@@ -50,6 +53,7 @@ class RankMessages {
   void take(const std::string& line);
 
   [[nodiscard]] const std::vector<std::vector<CaseSamples>>& samples() const { return samples_; }
+  [[nodiscard]] TraceUnpacker take_traces() { return std::move(traces_); }
   /// The failure that tells most: one that is not the mere consequence of another's, else the
   /// first.
   [[nodiscard]] std::optional<RankFailure> failure() const;
@@ -57,6 +61,7 @@ class RankMessages {
  private:
   OnProgress on_progress_;
   std::vector<std::vector<CaseSamples>> samples_;
+  TraceUnpacker traces_;
   std::vector<RankFailure> failures_;
 };
 

@@ -39,6 +39,7 @@ Config config_of(const BenchOptions& options, const CasePlan& plan) {
   config.max_experts = plan.workload.num_experts;
   config.expert_copies = options.expert_copies;
   config.timeout = options.timeout;
+  config.trace_events = options.trace_events;
   return config;
 }
 
@@ -105,6 +106,7 @@ class CaseRun {
   /// Timed iterations, the first and the last of them checked.
   void measure(int num_iterations, const std::function<void(int)>& on_iteration);
   CaseSamples take_samples() { return std::move(samples_); }
+  Trace take_trace() { return buffer_.take_trace(); }
 
  private:
   struct Step {
@@ -257,22 +259,38 @@ int agree_on_iterations(Bootstrap& bootstrap, const BenchOptions& options, doubl
 std::vector<CaseSamples> RankRunner::run(const std::vector<CasePlan>& plans) {
   std::vector<CaseSamples> all;
   for (std::size_t case_idx = 0; case_idx < plans.size(); ++case_idx) {
-    const CasePlan& plan = plans[case_idx];
-    const auto report = [&](double case_fraction) {
-      on_progress_(
-          (static_cast<double>(case_idx) + case_fraction) / static_cast<double>(plans.size()),
-          case_name(plan.workload));
-    };
-    report(0.0);
-    CaseRun run(group_, start_line_, options_, plan);
+    all.push_back(run_case(plans, case_idx));
+  }
+  return all;
+}
+
+CaseSamples RankRunner::run_case(const std::vector<CasePlan>& plans, std::size_t case_idx) {
+  const CasePlan& plan = plans[case_idx];
+  const auto report = [&](double case_fraction) {
+    listener_.on_progress(
+        (static_cast<double>(case_idx) + case_fraction) / static_cast<double>(plans.size()),
+        case_name(plan.workload));
+  };
+  const bool traced = options_.trace_events > 0;
+  report(0.0);
+  CaseRun run(group_, start_line_, options_, plan);
+  try {
     const double iteration_us = run.warm_up(std::max(options_.warmup, 1));
     const int num_iterations = agree_on_iterations(group_.bootstrap(), options_, iteration_us);
+    (void)run.take_trace();  // of the warm-up
     run.measure(num_iterations,
                 [&](int done) { report(static_cast<double>(done) / num_iterations); });
     start_line_.wait();  // no rank takes its memory away while another may still read it
-    all.push_back(run.take_samples());
+  } catch (const std::exception&) {
+    if (traced) {
+      listener_.on_trace(case_idx, run.take_trace(), true);
+    }
+    throw;
   }
-  return all;
+  if (traced) {
+    listener_.on_trace(case_idx, run.take_trace(), false);
+  }
+  return run.take_samples();
 }
 
 }  // namespace switchyard::bench

@@ -11,6 +11,7 @@
 #include "benchmarks/cli/case_samples.h"
 #include "benchmarks/cli/start_line.h"
 #include "switchyard/group.h"
+#include "switchyard/trace.h"
 
 namespace switchyard::bench {
 
@@ -18,27 +19,32 @@ namespace switchyard::bench {
 /// time.
 using OnProgress = std::function<void(double fraction, const std::string& doing)>;
 
+/// The events of a case's timed iterations; with `failed`, of what a failure cut short, and then
+/// other ranks may not come to this call.
+using OnTrace = std::function<void(std::size_t case_idx, const Trace& trace, bool failed)>;
+
+struct RunListener {
+  OnProgress on_progress;
+  OnTrace on_trace;  ///< called when BenchOptions::trace_events asks for a trace
+};
+
 class RankRunner {
  public:
   /// Lifetime: all references outlive this object
-  RankRunner(Group& group,
-             StartLine& start_line,
-             const BenchOptions& options,
-             OnProgress on_progress)
-      : group_(group),
-        start_line_(start_line),
-        options_(options),
-        on_progress_(std::move(on_progress)) {}
+  RankRunner(Group& group, StartLine& start_line, const BenchOptions& options, RunListener listener)
+      : group_(group), start_line_(start_line), options_(options), listener_(std::move(listener)) {}
 
   /// Collective.
   /// Errors: whatever Buffer and its operations throw
   std::vector<CaseSamples> run(const std::vector<CasePlan>& plans);
 
  private:
+  CaseSamples run_case(const std::vector<CasePlan>& plans, std::size_t case_idx);
+
   Group& group_;
   StartLine& start_line_;
   const BenchOptions& options_;
-  OnProgress on_progress_;
+  RunListener listener_;
 };
 
 }  // namespace switchyard::bench

@@ -43,7 +43,8 @@ ordered_json config_json(const BenchOptions& options) {
       {"channels", options.num_channels},
       {"heap_bytes", options.heap_bytes},
       {"warmup", options.warmup},
-      {"timeout_ms", options.timeout.count()}};
+      {"timeout_ms", options.timeout.count()},
+      {"trace_events", options.trace_events}};
 }
 
 ordered_json result_json(const OpResult& result) {

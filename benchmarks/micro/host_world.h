@@ -44,6 +44,7 @@ class HostWorld {
   [[nodiscard]] protocol::Peers peers(int rank) const {
     return {memory_, config_.heap_bytes, rank, static_cast<std::int32_t>(control_.num_ranks)};
   }
+  [[nodiscard]] const protocol::ControlLayout& control() const { return control_; }
   [[nodiscard]] host::HostWarp& warp(int rank) { return warps_[static_cast<std::size_t>(rank)]; }
   [[nodiscard]] memory::Arena& arena(int rank) { return *arenas_[static_cast<std::size_t>(rank)]; }
   [[nodiscard]] runtime::OperationContext context(int rank, std::uint64_t epoch) const {

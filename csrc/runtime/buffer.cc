@@ -103,6 +103,9 @@ CombineResult Buffer::combine(const CombineRequest& request) {
 HeapTensor Buffer::allocate(DType dtype, std::initializer_list<std::int64_t> shape) {
   return state_->allocate(dtype, shape);
 }
+Trace Buffer::take_trace() {
+  return state_->take_trace();
+}
 const Config& Buffer::config() const {
   return state_->config();
 }

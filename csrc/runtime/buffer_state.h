@@ -44,6 +44,8 @@ class BufferState : public std::enable_shared_from_this<BufferState> {
   }
 
   HeapTensor allocate(DType dtype, std::initializer_list<std::int64_t> shape);
+  /// Empty where whatever runs the roles records nothing.
+  virtual Trace take_trace() { return {.rank = peers_.rank}; }
   /// Of a result or a HeapTensor; by any thread.
   virtual void release_region(std::uint64_t offset) { arena_->release(offset); }
   [[nodiscard]] std::byte* heap_at(std::uint64_t offset) const { return peers_.local(offset); }

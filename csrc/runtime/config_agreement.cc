@@ -19,7 +19,7 @@ std::string Config::to_string() const {
   return fmt::format(
       "heap_bytes = {}\nheap_kind = {}\nuse_huge_pages = {}\nnum_workers = {}\nnum_channels = {}\n"
       "max_in_flight = {}\nmax_experts = {}\nchunk_tokens = {}\nexpert_copies = {}\n"
-      "timeout = {} ms\nspin_polls = {}\n",
+      "timeout = {} ms\nspin_polls = {}\ntrace_events = {}\n",
       heap_bytes,
       kKinds[static_cast<std::size_t>(heap_kind)],
       use_huge_pages,
@@ -30,7 +30,8 @@ std::string Config::to_string() const {
       chunk_tokens,
       expert_copies == ExpertCopies::kBySender ? "by sender" : "by receiver",
       timeout.count(),
-      spin_polls);
+      spin_polls,
+      trace_events);
 }
 
 namespace runtime {
@@ -41,6 +42,7 @@ constexpr int kMaxInFlight = 16;
 constexpr int kMaxExperts = 65'536;
 constexpr int kMaxChunkTokens = 4096;
 constexpr int kMaxSpinPolls = 1'000'000;
+constexpr int kMaxTraceEvents = 1 << 22;
 /// derived: a role polls in about 0.1 us, so an undisturbed rank spins for some 20 us, a futex
 /// round trip or two.
 constexpr int kIdleMachineSpinPolls = 200;
@@ -63,6 +65,7 @@ void check_ranges(const Config& config) {
   check_range("max_experts", config.max_experts, 1, kMaxExperts);
   check_range("chunk_tokens", config.chunk_tokens, 1, kMaxChunkTokens);
   check_range("spin_polls", config.spin_polls, -1, kMaxSpinPolls);
+  check_range("trace_events", config.trace_events, 0, kMaxTraceEvents);
   check_range("timeout [ms]", config.timeout.count(), 1, std::int64_t{1} << 40U);
 }
 

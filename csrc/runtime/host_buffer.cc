@@ -7,6 +7,7 @@
 #include "csrc/protocol/padded_permits.h"
 #include "csrc/runtime/outcome.h"
 #include "csrc/runtime/results.h"
+#include "csrc/runtime/trace.h"
 #include "csrc/targets/host/row_ops.h"
 #include "switchyard/error.h"
 
@@ -24,6 +25,7 @@ HostBuffer::HostBuffer(Group& group, const Config& config) : BufferState(group, 
       .is_dead = [watch = watch_.get()](int rank) { return watch->is_dead(rank); },
       .num_workers = config_.num_workers,
       .spin_polls = config_.spin_polls,
+      .trace_events = config_.trace_events,
       .timeout = config_.timeout});
   rendezvous.barrier();
 }
@@ -50,6 +52,10 @@ std::shared_ptr<Operation> HostBuffer::start(const CombineRequest& request, bool
 
 bool HostBuffer::is_done(const Operation& operation) const {
   return operation.job->done();
+}
+
+Trace HostBuffer::take_trace() {
+  return make_trace(peers_.rank, epoch_, workers_->take_traces());
 }
 
 std::optional<targets::Fault> HostBuffer::fault() const {

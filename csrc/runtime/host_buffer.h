@@ -24,6 +24,7 @@ class HostBuffer final : public BufferState {
   DispatchResult finish_dispatch(const std::shared_ptr<Operation>& operation) override;
   CombineResult finish_combine(const std::shared_ptr<Operation>& operation) override;
   void release_region(std::uint64_t offset) override;
+  Trace take_trace() override;
   [[nodiscard]] std::string describe() const override;
 
  private:

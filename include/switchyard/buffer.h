@@ -12,6 +12,7 @@
 #include "switchyard/config.h"
 #include "switchyard/dispatch.h"
 #include "switchyard/group.h"
+#include "switchyard/trace.h"
 
 namespace switchyard {
 
@@ -129,6 +130,10 @@ class Buffer {
   /// Memory in the heap for expert outputs, one tensor of 1 to 4 dimensions; not collective.
   /// Errors:     InvalidArgument for a bad shape; HeapTooSmall
   HeapTensor allocate(DType dtype, std::initializer_list<std::int64_t> shape);
+
+  /// What this rank's roles did since the last call, if Config::trace_events asks for it; not
+  /// collective. Works after a fault, too, and then says who waited for what.
+  Trace take_trace();
 
   [[nodiscard]] const Config& config() const;  ///< with every automatic field resolved
   [[nodiscard]] MemoryUse memory_use() const;

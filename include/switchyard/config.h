@@ -63,6 +63,11 @@ struct Config {
   /// time from the working.
   int spin_polls = -1;
 
+  /// Events kept for each worker, the newest ones, for Buffer::take_trace; 0..4'194'304, 0: none
+  /// are recorded. May differ between ranks. 32 bytes each. Small: an operation may be half
+  /// overwritten; an operation leaves some ten events for each role.
+  int trace_events = 0;
+
   /// One field a line, "name = value".
   [[nodiscard]] std::string to_string() const;
 };

@@ -12,4 +12,5 @@
 #include "switchyard/layout.h"
 #include "switchyard/membership.h"
 #include "switchyard/tensor.h"
+#include "switchyard/trace.h"
 #include "switchyard/version.h"

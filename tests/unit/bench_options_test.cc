@@ -126,6 +126,14 @@ TEST(BenchOptions, SaysWhatThisBuildHasWhenTheTargetIsAnother) {
   }
 }
 
+TEST(BenchOptions, KeepsSomeEventsWhenATraceIsWanted) {
+  EXPECT_EQ(options_of("").trace_events, 0);
+  EXPECT_GT(options_of("--trace trace.json").trace_events, 1000);
+  EXPECT_EQ(options_of("--trace trace.json --trace-events 77").trace_events, 77);
+  EXPECT_EQ(options_of("--trace-events 77").trace_events, 77);
+  EXPECT_THAT(refusal("--trace-events -1"), HasSubstr("trace-events: got -1"));
+}
+
 TEST(BenchOptions, RefusesAnOutputWhenItCannotBeWritten) {
   EXPECT_THAT(refusal("--json /no/such/folder/out.json"),
               AllOf(HasSubstr("json"), HasSubstr("/no/such/folder")));

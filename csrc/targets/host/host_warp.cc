@@ -64,6 +64,7 @@ void HostWarp::copy_row(std::byte* const* to,
                         std::size_t bytes,
                         protocol::CopyHint hint) {
   host::copy_row(to, num_dests, from, bytes, hint);
+  moved_.add(static_cast<std::uint64_t>(num_dests), bytes);
   streamed_ = streamed_ || hint == protocol::CopyHint::kStream;
 }
 
@@ -73,7 +74,10 @@ void HostWarp::store_words(std::byte* to, const std::uint32_t* words, std::uint3
     std::memcpy(to, words, bytes);
     return;
   }
-  copy_row(&to, 1, reinterpret_cast<const std::byte*>(words), bytes, protocol::CopyHint::kStream);
+  // Not copy_row of this warp: these are no rows to be counted.
+  host::copy_row(
+      &to, 1, reinterpret_cast<const std::byte*>(words), bytes, protocol::CopyHint::kStream);
+  streamed_ = true;
 }
 
 std::uint32_t HostWarp::load_word(const std::uint32_t* from) const {
@@ -116,6 +120,8 @@ void HostWarp::reduce_rows(const protocol::Reduction& reduction,
                            protocol::CopyHint hint,
                            const protocol::Reduction* next) {
   host::reduce_rows(reduction, hint, next);
+  moved_.add(static_cast<std::uint64_t>(reduction.num_terms),
+             std::uint64_t{reduction.num_elems} * dtype_bytes(reduction.dtype));
   streamed_ = streamed_ || hint == protocol::CopyHint::kStream;
 }
 

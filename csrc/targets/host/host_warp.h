@@ -10,6 +10,7 @@
 #include "csrc/protocol/control_block.h"
 #include "csrc/protocol/peers.h"
 #include "csrc/protocol/row_math.h"
+#include "csrc/protocol/trace.h"
 #include "csrc/protocol/warp.h"
 
 namespace switchyard::host {
@@ -57,6 +58,9 @@ class HostWarp {
   /// Called by: the worker, after each round of steps
   void end_round();
 
+  /// By all operations of this warp so far; metadata and scales are left out.
+  [[nodiscard]] const protocol::MovedRows& moved() const { return moved_; }
+
  private:
   void complete_stores();
   void note_published(const void* where);
@@ -65,6 +69,7 @@ class HostWarp {
   protocol::ControlLayout control_;
   memory::Arena* arena_;
   bool streamed_ = false;
+  protocol::MovedRows moved_;
   std::vector<bool> published_;       // by rank: something was stored there since the last round
   std::vector<int> published_ranks_;  // the ranks set above
   std::vector<std::byte> scratch_;    // one quantised row and its scales

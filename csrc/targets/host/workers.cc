@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "csrc/targets/host/traced_step.h"
+
 namespace switchyard::host {
 namespace {
 
@@ -94,6 +96,9 @@ Workers::Workers(const WorkerOptions& options)
       bell_(reinterpret_cast<protocol::Bell*>(options.peers.local(options.control.bell()))) {
   for (int i = 0; i < options.num_workers; ++i) {
     slots_.push_back(std::make_unique<Slot>());
+    Slot& slot = *slots_.back();
+    slot.records.resize(static_cast<std::size_t>(options.trace_events));
+    slot.ring = {slot.records.data(), slot.records.size(), 0};
   }
   for (auto& slot : slots_) {
     slot->thread = std::thread([this, &slot = *slot] { run_thread(slot); });
@@ -116,11 +121,27 @@ HostWarp Workers::make_warp() const {
   return HostWarp(options_.peers, options_.control, *options_.arena);
 }
 
+std::vector<SlotTrace> Workers::take_traces() {
+  std::vector<SlotTrace> traces;
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    Slot& slot = *slots_[i];
+    const std::lock_guard lock(slot.running);
+    SlotTrace& trace = traces.emplace_back(SlotTrace{static_cast<int>(i), slot.ring.lost(), {}});
+    trace.records.reserve(slot.ring.size());
+    for (std::uint64_t at = 0; at < slot.ring.size(); ++at) {
+      trace.records.push_back(slot.ring.at(at));
+    }
+    slot.ring.written = 0;
+  }
+  return traces;
+}
+
 void Workers::submit(const std::shared_ptr<Job>& job, bool background) {
   std::vector<std::vector<Entry>> shares(slots_.size());
   for (auto& placed : job->take_roles()) {
     const std::size_t index = static_cast<std::size_t>(placed.channel) % slots_.size();
-    shares[index].push_back({job, std::move(placed.role), background || index != 0});
+    const protocol::RoleTrace trace(placed.role->kind(), placed.channel, job->epoch());
+    shares[index].push_back({job, std::move(placed.role), background || index != 0, trace});
   }
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     Slot& slot = *slots_[i];
@@ -198,7 +219,7 @@ Workers::Round Workers::run_round(Slot& slot, HostWarp& warp) {
   }
   bool advanced = false;
   for (Entry& entry : slot.entries) {
-    if (step_entry(entry, warp, advanced)) {
+    if (step_entry(entry, slot, warp, advanced)) {
       slot.ended.push_back(std::move(entry));
     }
   }
@@ -224,17 +245,24 @@ void Workers::take_inbox(Slot& slot) {
 }
 
 /// Steps one role. True when it is done.
-bool Workers::step_entry(Entry& entry, HostWarp& warp, bool& advanced) {
+bool Workers::step_entry(Entry& entry, Slot& slot, HostWarp& warp, bool& advanced) {
   Progress progress = Progress::kDone;
   try {
-    progress = entry.role->step(warp);
+    progress = traced_step(*entry.role, warp, slot.ring, entry.trace);
   } catch (const std::exception&) {
     // A broken invariant: the group cannot go on, and every rank is told so.
     entry.job->set_exception(std::current_exception());
     raise(*entry.role, ErrorCode::kInternal, entry.job->epoch());
+    record_drop(entry, slot);
   }
   advanced = advanced || progress != Progress::kBlocked;
   return progress == Progress::kDone;
+}
+
+void Workers::record_drop(const Entry& entry, Slot& slot) {
+  if (slot.ring.on()) {
+    entry.trace.drop(slot.ring, trace_now_ns());
+  }
 }
 
 void Workers::end_role(const Entry& entry, Slot& slot) {
@@ -252,6 +280,7 @@ bool Workers::drop_all(Slot& slot) {
   const bool any = !slot.entries.empty();
   for (Entry& entry : slot.entries) {
     entry.job->set_faulted();
+    record_drop(entry, slot);
     end_role(entry, slot);
   }
   slot.entries.clear();
@@ -280,7 +309,7 @@ bool Workers::check_waits(Slot& slot, HostWarp& warp, bool expired) {
     // The peer may have published just before it died or before the clock was read: one more look
     // decides.
     bool advanced = false;
-    const bool done = step_entry(*entry, warp, advanced);
+    const bool done = step_entry(*entry, slot, warp, advanced);
     warp.end_round();
     if (done) {
       end_role(*entry, slot);
