@@ -19,34 +19,45 @@ namespace {
 
 using protocol::Progress;
 
-/// HostWarp as it would be without tracing.
-class UncountedWarp : public host::HostWarp {
+/// HostWarp with and without the counting of rows. Both are compiled here, so that the compiler
+/// knows as much of the one as of the other; calls each, as HostWarp's are.
+template <bool kCounts>
+class CountingWarp : public host::HostWarp {
  public:
   using HostWarp::HostWarp;
 
-  void copy_row(std::byte* const* to,
-                int num_dests,
-                const std::byte* from,
-                std::size_t bytes,
-                protocol::CopyHint hint) {
+  [[gnu::noinline]] void copy_row(std::byte* const* to,
+                                  int num_dests,
+                                  const std::byte* from,
+                                  std::size_t bytes,
+                                  protocol::CopyHint hint) {
+    if constexpr (kCounts) {
+      moved_.add(static_cast<std::uint64_t>(num_dests), bytes);
+    }
+    streamed_ = streamed_ || hint == protocol::CopyHint::kStream;
     host::copy_row(to, num_dests, from, bytes, hint);
-    streamed_ = streamed_ || hint == protocol::CopyHint::kStream;
   }
-  void reduce_rows(const protocol::Reduction& reduction,
-                   protocol::CopyHint hint,
-                   const protocol::Reduction* next) {
+  [[gnu::noinline]] void reduce_rows(const protocol::Reduction& reduction,
+                                     protocol::CopyHint hint,
+                                     const protocol::Reduction* next) {
+    if constexpr (kCounts) {
+      moved_.add(static_cast<std::uint64_t>(reduction.num_terms),
+                 std::uint64_t{reduction.num_elems} * dtype_bytes(reduction.dtype));
+    }
+    streamed_ = streamed_ || hint == protocol::CopyHint::kStream;
     host::reduce_rows(reduction, hint, next);
-    streamed_ = streamed_ || hint == protocol::CopyHint::kStream;
   }
-  void store_release(protocol::Word* to, protocol::Word value) {
+  [[gnu::noinline]] void store_release(protocol::Word* to, protocol::Word value) {
     if (std::exchange(streamed_, false)) {
       host::stream_fence();
     }
     HostWarp::store_release(to, value);
   }
+  [[nodiscard]] const protocol::MovedRows& moved() const { return moved_; }
 
  private:
   bool streamed_ = false;
+  protocol::MovedRows moved_;
 };
 
 /// A role as workers hold it: behind a virtual call.
@@ -80,13 +91,13 @@ class Boxed final : public AnyStep<W> {
 constexpr std::size_t kRingEvents = 8192;
 
 struct NotCompiledIn {
-  using Warp = UncountedWarp;
+  using Warp = CountingWarp<false>;
   Progress step(AnyStep<Warp>& role, Warp& warp) { return role.step(warp); }
 };
 
 template <bool kOn>
 struct CompiledIn {
-  using Warp = host::HostWarp;
+  using Warp = CountingWarp<true>;
   std::vector<protocol::TraceRecord> records =
       std::vector<protocol::TraceRecord>(kOn ? kRingEvents : 0);
   protocol::TraceRing ring{records.data(), records.size(), 0};

@@ -11,18 +11,24 @@
 
 namespace switchyard::protocol {
 
-/// Rows that a warp wrote, or read into sums; counts grow.
-struct MovedRows {
-  std::uint64_t rows = 0;
-  std::uint64_t bytes = 0;
-
+/// Rows that a warp wrote, or read into sums, and their bytes, since it was made: one number, since
+/// every row costs one addition. Only differences mean something: 2^24 rows and 2^40 bytes at most.
+class MovedRows {
+ public:
   SY_HOST_DEVICE void add(std::uint64_t num_rows, std::uint64_t row_bytes) {
-    rows += num_rows;
-    bytes += num_rows * row_bytes;
+    count_ += num_rows * (kOneRow + row_bytes);
   }
   SY_HOST_DEVICE MovedRows since(const MovedRows& before) const {
-    return {rows - before.rows, bytes - before.bytes};
+    MovedRows difference;
+    difference.count_ = count_ - before.count_;
+    return difference;
   }
+  SY_HOST_DEVICE std::uint64_t rows() const { return count_ / kOneRow; }
+  SY_HOST_DEVICE std::uint64_t bytes() const { return count_ % kOneRow; }
+
+ private:
+  static constexpr std::uint64_t kOneRow = std::uint64_t{1} << 40U;
+  std::uint64_t count_ = 0;
 };
 
 /// One event. The same bytes on every target, so that one reader serves all.
@@ -32,9 +38,9 @@ struct TraceRecord {
   std::uint64_t time_ns;      ///< of the target's clock
   std::uint32_t duration_ns;  ///< of a step; 4.29 s stands for anything longer, too
   std::uint32_t operation;    ///< lower half of its number
-  std::uint32_t rows;
-  std::uint32_t bytes;  ///< in kByteUnit, rounded up: 64 GiB a step
-  std::int32_t peer;    ///< of a wait, or -1
+  std::uint32_t rows;         ///< of a step
+  std::uint32_t bytes;        ///< of those rows, in kByteUnit, rounded up: 64 GiB
+  std::int32_t peer;          ///< of a wait, or -1
   TraceKind kind;
   RoleKind role;
   WaitKind wait;
@@ -87,9 +93,9 @@ class RoleTrace {
       const bool ended = step.progress == Progress::kDone;
       TraceRecord event = record(ended ? TraceKind::kEnded : TraceKind::kAdvanced, step.begin_ns);
       event.duration_ns = saturated(step.end_ns - step.begin_ns);
-      event.rows = saturated(step.moved.rows);
+      event.rows = saturated(step.moved.rows());
       event.bytes =
-          saturated((step.moved.bytes + TraceRecord::kByteUnit - 1) / TraceRecord::kByteUnit);
+          saturated((step.moved.bytes() + TraceRecord::kByteUnit - 1) / TraceRecord::kByteUnit);
       ring.push(event);
       waits_for_ = WaitKind::kNothing;
     } else if (wait.kind != waits_for_ || wait.peer != peer_) {

@@ -1,15 +1,22 @@
 // The file that `switchyard bench --trace` writes, held against the Trace Event Format and against
 // what a run must contain.
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -20,6 +27,7 @@ namespace switchyard::bench {
 namespace {
 
 using nlohmann::json;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 class BenchTrace : public ::testing::Test {
@@ -138,6 +146,72 @@ TEST_F(BenchTrace, SaysHowMuchWasLostWhenTheRingIsSmall) {
   for (const json& trace : document.at("otherData").at("traces")) {
     EXPECT_EQ(trace.at("events"), 8);
     EXPECT_GT(trace.at("lost").get<int>(), 100);
+  }
+}
+
+/// Starts the command with its error output in `errors`.
+pid_t start(const std::vector<std::string>& words, const std::string& errors) {
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    ::dup2(::open("/dev/null", O_WRONLY), STDOUT_FILENO);
+    ::dup2(::open(errors.c_str(), O_WRONLY | O_CREAT, 0600), STDERR_FILENO);
+    std::vector<char*> argv;
+    for (const std::string& word : words) {
+      argv.push_back(const_cast<char*>(word.c_str()));
+    }
+    argv.push_back(nullptr);
+    ::execv(argv[0], argv.data());
+    ::_exit(127);
+  }
+  return pid;
+}
+
+/// The command's rank processes, once there are two.
+std::vector<pid_t> wait_for_ranks(pid_t pid) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (std::chrono::steady_clock::now() < deadline) {
+    std::ifstream text("/proc/" + std::to_string(pid) + "/task/" + std::to_string(pid) +
+                       "/children");
+    std::vector<pid_t> ranks{std::istream_iterator<pid_t>(text), {}};
+    if (ranks.size() == 2) {
+      std::this_thread::sleep_for(std::chrono::seconds(1));  // until tokens move
+      return ranks;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return {};
+}
+
+TEST_F(BenchTrace, SaysWhoWasStuckAndOnWhomWhenARankStops) {
+  const std::string errors = path() + ".errors";
+  const pid_t pid = start({SY_CLI_PATH,
+                           "bench",
+                           "--ranks",
+                           "2",
+                           "--hidden",
+                           "256",
+                           "--tokens",
+                           "24",
+                           "--iterations",
+                           "1000000",
+                           "--timeout",
+                           "0.3",
+                           "--trace",
+                           path()},
+                          errors);
+  const std::vector<pid_t> ranks = wait_for_ranks(pid);
+  ASSERT_EQ(ranks.size(), 2U);
+  ::kill(ranks[1], SIGSTOP);
+  int status = 0;
+  ASSERT_EQ(::waitpid(pid, &status, 0), pid);
+  EXPECT_EQ(WEXITSTATUS(status), kExitFailed);
+  const std::string text{std::istreambuf_iterator<char>(std::ifstream(errors).rdbuf()), {}};
+  // Where the rank was stopped is left to chance: in an operation, or between two of them.
+  if (text.find("came to the start of the next operation") == std::string::npos) {
+    EXPECT_THAT(text,
+                AllOf(HasSubstr("rank 1 made no progress"), HasSubstr("It did not end; stuck")));
+    const json document = read();
+    EXPECT_EQ(document.at("otherData").at("traces").size(), 1U) << "of the rank that still ran";
   }
 }
 

@@ -68,6 +68,18 @@ TEST(TraceRing, KeepsTheNewestInOrderWhenItWraps) {
   EXPECT_EQ(ring.view.lost(), 6U);
 }
 
+TEST(MovedRows, TellsRowsFromBytesWhenItsNumberWraps) {
+  MovedRows moved;
+  for (int i = 0; i < 20'000; ++i) {
+    moved.add(1000, 14'336);  // 2^24 rows are soon passed
+    const MovedRows before = moved;
+    moved.add(2, 14'336);
+    moved.add(1, 0);
+    ASSERT_EQ(moved.since(before).rows(), 3U);
+    ASSERT_EQ(moved.since(before).bytes(), 2U * 14'336);
+  }
+}
+
 TEST(RoleTrace, RecordsEachWaitOnceHoweverOftenItIsPolled) {
   Ring ring(16);
   RoleTrace role(RoleKind::kScaleUpReceive, 3, 7);
@@ -103,12 +115,12 @@ TEST(RoleTrace, RoundsBytesUpAndHoldsAtTheLimitWhenAStepIsHuge) {
   Ring ring(4);
   RoleTrace role(RoleKind::kScaleUpSend, 0, (std::uint64_t{5} << 32U) + 9);
   TracedStep step = step_of(Progress::kAdvanced, 10, 10 + (std::uint64_t{1} << 40U));
-  step.moved = {.rows = std::uint64_t{1} << 33U, .bytes = 17};
+  step.moved.add(3, 15);
   role.note(ring.view, step, {});
   const TraceRecord& record = ring.view.at(1);
   EXPECT_EQ(record.duration_ns, UINT32_MAX);
-  EXPECT_EQ(record.rows, UINT32_MAX);
-  EXPECT_EQ(record.bytes, 2U);
+  EXPECT_EQ(record.rows, 3U);
+  EXPECT_EQ(record.bytes, 3U) << "45 bytes in units of 16";
   EXPECT_EQ(record.operation, 9U);
 }
 

@@ -63,9 +63,10 @@ void HostWarp::copy_row(std::byte* const* to,
                         const std::byte* from,
                         std::size_t bytes,
                         protocol::CopyHint hint) {
-  host::copy_row(to, num_dests, from, bytes, hint);
+  // Before the copy: nothing has to be kept across the call then, which short rows feel.
   moved_.add(static_cast<std::uint64_t>(num_dests), bytes);
   streamed_ = streamed_ || hint == protocol::CopyHint::kStream;
+  host::copy_row(to, num_dests, from, bytes, hint);
 }
 
 void HostWarp::store_words(std::byte* to, const std::uint32_t* words, std::uint32_t count) {
@@ -119,10 +120,10 @@ void HostWarp::quantize_row(const protocol::Quantization& row,
 void HostWarp::reduce_rows(const protocol::Reduction& reduction,
                            protocol::CopyHint hint,
                            const protocol::Reduction* next) {
-  host::reduce_rows(reduction, hint, next);
   moved_.add(static_cast<std::uint64_t>(reduction.num_terms),
              std::uint64_t{reduction.num_elems} * dtype_bytes(reduction.dtype));
   streamed_ = streamed_ || hint == protocol::CopyHint::kStream;
+  host::reduce_rows(reduction, hint, next);
 }
 
 std::uint64_t HostWarp::allocate(std::uint64_t bytes) {
