@@ -54,7 +54,8 @@ class HeapMapping {
     return {.base = base_,
             .stride_bytes = layout_.stride_bytes(),
             .rank = rank,
-            .num_ranks = layout_.num_ranks};
+            .num_ranks = layout_.num_ranks,
+            .heap_bytes = layout_.heap_bytes};
   }
 
  private:

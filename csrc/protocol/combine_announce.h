@@ -157,7 +157,7 @@ class CombineAnnounce {
     }
     const Contributions& from = args_->contributions;
     const auto rows = static_cast<std::uint64_t>(from.rows_of_rank[peer]);
-    const std::uint64_t limit = args_->op.peers.stride_bytes;
+    const std::uint64_t limit = args_->op.peers.end_of_heap();
     const std::uint64_t weight_bytes = rows * sizeof(float);
     const bool sound =
         (rows == 0 || from.rows_at[peer] + rows * args_->problem.row_bytes <= limit) &&

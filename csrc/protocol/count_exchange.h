@@ -317,7 +317,7 @@ class CountExchange {
     const std::int32_t rows = placement.rows_of_rank[peer()];
     const std::uint64_t begin = placement.region_of_rank[peer()];
     bool sound = rows >= 0 && begin >= args_->op.control.block_bytes() &&
-                 begin + args_->landing_of(rows).region_bytes() <= args_->op.peers.stride_bytes;
+                 begin + args_->landing_of(rows).region_bytes() <= args_->op.peers.end_of_heap();
     const std::int32_t num_bases = args_->problem.bases_per_rank();
     for (std::int32_t i = 0; i < num_bases; ++i) {
       const std::int32_t base = placement.base[peer() * num_bases + i];

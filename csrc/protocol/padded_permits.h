@@ -87,7 +87,8 @@ class PermitCollector {
     const std::uint64_t begin = word_value(region) * kRegionUnit;
     args.placement.region_of_rank[peer_] = begin;
     return begin >= args.op.control.block_bytes() &&
-           begin + args.landing_of(args.padded_rows()).region_bytes() <= args.op.peers.stride_bytes;
+           begin + args.landing_of(args.padded_rows()).region_bytes() <=
+               args.op.peers.end_of_heap();
   }
 
   template <Warp W>

@@ -17,12 +17,18 @@ struct Peers {
   std::uint64_t stride_bytes = 0;  ///< from one rank's heap to the next
   std::int32_t rank = 0;
   std::int32_t num_ranks = 0;
+  /// Of a heap; what follows up to the next one is no memory. 0: the heaps lie side by side.
+  std::uint64_t heap_bytes = 0;
 
   SY_HOST_DEVICE std::byte* at(int peer, std::uint64_t offset_bytes) const {
     return base + static_cast<std::uint64_t>(peer) * stride_bytes + offset_bytes;
   }
   SY_HOST_DEVICE std::byte* local(std::uint64_t offset_bytes) const {
     return at(rank, offset_bytes);
+  }
+  /// First offset that is not in a peer's heap: whatever a peer says must end there.
+  SY_HOST_DEVICE std::uint64_t end_of_heap() const {
+    return heap_bytes == 0 ? stride_bytes : heap_bytes;
   }
   /// The rank whose heap holds `pointer`, or -1 when no heap of the domain does.
   SY_HOST_DEVICE int rank_of(const void* pointer) const {
