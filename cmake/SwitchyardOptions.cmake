@@ -11,6 +11,10 @@ set_property(CACHE SWITCHYARD_CUDA PROPERTY STRINGS AUTO ON OFF)
 set(SWITCHYARD_SANITIZE
     ""
     CACHE STRING "Sanitizers for everything, as -fsanitize takes them: address,undefined or thread")
+option(SWITCHYARD_FUZZ "Build the fuzzers and nothing else of the tests; needs clang with libFuzzer" OFF)
+set(SWITCHYARD_FUZZ_SECONDS
+    60
+    CACHE STRING "How long ctest runs each fuzzer")
 
 if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   message(STATUS "Build type: Release (CMAKE_BUILD_TYPE was not given)")

@@ -60,7 +60,7 @@ RankRouting route_tokens(const Workload& workload, int rank, PickExperts pick_ex
   return routing;
 }
 
-RankRouting route_from_trace(const Workload& workload, int rank, const Trace& trace) {
+RankRouting route_from_trace(const Workload& workload, int rank, const RecordedRouting& trace) {
   std::int64_t row = std::int64_t{rank} * workload.tokens;
   RankRouting routing =
       route_tokens(workload, rank, [&](RandomBits& random, const TokenChoice& choice) {
@@ -103,7 +103,7 @@ std::vector<RankRouting> make_all_routing(const Workload& workload) {
     }
     return all;
   }
-  const Trace trace = read_trace(trace_path(workload), workload);
+  const RecordedRouting trace = read_trace(trace_path(workload), workload);
   for (int rank = 0; rank < workload.num_ranks; ++rank) {
     all.push_back(route_from_trace(workload, rank, trace));
   }

@@ -165,7 +165,7 @@ std::vector<std::int64_t> load(const std::string& path, const std::string& bytes
 
 }  // namespace
 
-Trace read_trace(const std::string& path, const Workload& workload) {
+RecordedRouting read_trace(const std::string& path, const Workload& workload) {
   const std::string bytes = read_file(path);
   const Header header = check_header(path, bytes);
   if (header.columns != workload.topk) {
@@ -177,7 +177,7 @@ Trace read_trace(const std::string& path, const Workload& workload) {
                     workload.topk,
                     workload.topk));
   }
-  Trace trace{
+  RecordedRouting trace{
       header.rows,
       header.descr == "<i4" ? load<std::int32_t>(path, bytes) : load<std::int64_t>(path, bytes)};
   for (std::size_t i = 0; i < trace.topk_idx.size(); ++i) {

@@ -9,7 +9,7 @@
 
 namespace switchyard::bench {
 
-struct Trace {
+struct RecordedRouting {
   std::int64_t num_rows = 0;
   std::vector<std::int64_t> topk_idx;  ///< [num_rows][workload.topk], -1 for none
 };
@@ -18,6 +18,6 @@ struct Trace {
 /// Errors: InvalidArgument naming the file, got and wanted: not readable, not a NumPy file, not
 /// int32 or int64 in C order,
 ///         not [at least one, topk], or an expert out of range (with its row and column)
-Trace read_trace(const std::string& path, const Workload& workload);
+RecordedRouting read_trace(const std::string& path, const Workload& workload);
 
 }  // namespace switchyard::bench

@@ -1,0 +1,38 @@
+// The arguments of `switchyard`, one a line.
+#include <string>
+#include <vector>
+
+#include "benchmarks/cli/bench_options.h"
+#include "tests/fuzz/fuzz_input.h"
+
+using switchyard::fuzz::expect;
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  switchyard::fuzz::FuzzInput input(data, size);
+  switchyard::bench::Surroundings surroundings;
+  surroundings.under_torchrun = input.flip();
+  surroundings.world_size = surroundings.under_torchrun ? 1 + static_cast<int>(input.below(64)) : 0;
+  std::vector<std::string> args(1);
+  for (const char c : input.text(4096)) {
+    if (c == '\n') {
+      args.emplace_back();
+    } else if (c != '\0') {  // the system passes none
+      args.back() += c;
+    }
+  }
+  const auto parsed = switchyard::bench::parse_command_line(args, surroundings);
+  if (!parsed.options) {
+    expect(!parsed.message.empty(), "left without a word");
+    expect(parsed.exit_code == switchyard::bench::kExitOk ||
+               parsed.exit_code == switchyard::bench::kExitBadArguments,
+           "an exit code of another kind");
+    return 0;
+  }
+  const switchyard::bench::BenchOptions& options = *parsed.options;
+  expect(!options.layouts.empty() && !options.tokens.empty(), "nothing to measure");
+  expect(options.workload.num_ranks >= 1, "no rank");
+  expect(options.workload.num_experts % options.workload.num_ranks == 0, "experts without a rank");
+  expect(options.workload.topk >= 1 && options.workload.topk <= 32, "top-k out of range");
+  expect(options.timeout.count() >= 1, "no time to wait");
+  return 0;
+}
