@@ -386,6 +386,10 @@ BenchOptions check(RawOptions raw, const Surroundings& surroundings) {
   check_writable("csv", options.csv_path);
   check_writable("plot", options.plot_path);
   check_writable("trace", options.trace_path);
+  if (options.versus_mpi && options.trace_events > 0) {
+    throw InvalidArgument(
+        "trace: got one beside --versus, wanted one of the two; compare first, then trace a run");
+  }
   return options;
 }
 

@@ -132,6 +132,7 @@ TEST(BenchOptions, KeepsSomeEventsWhenATraceIsWanted) {
   EXPECT_EQ(options_of("--trace trace.json --trace-events 77").trace_events, 77);
   EXPECT_EQ(options_of("--trace-events 77").trace_events, 77);
   EXPECT_THAT(refusal("--trace-events -1"), HasSubstr("trace-events: got -1"));
+  EXPECT_THAT(refusal("--trace trace.json --versus mpi"), HasSubstr("trace: got one beside"));
 }
 
 TEST(BenchOptions, RefusesAnOutputWhenItCannotBeWritten) {
