@@ -156,15 +156,16 @@ std::string to_string(const Stall& stall) {
   const auto us = [](std::int64_t ns) {
     return fmt::format("{:.1f} us", static_cast<double>(ns) / kNsPerUs);
   };
-  std::string text = fmt::format("{} {}, the slowest of {} traced: {}. {}: rank {}, {} of channel {}",
-                                 stall.op,
-                                 stall.operation,
-                                 stall.num_traced,
-                                 us(stall.length_ns),
-                                 stall.ended ? "Last to end" : "It did not end; stuck",
-                                 stall.rank,
-                                 stall.role,
-                                 stall.channel);
+  std::string text =
+      fmt::format("{} {}, the slowest of {} traced: {}. {}: rank {}, {} of channel {}",
+                  stall.op,
+                  stall.operation,
+                  stall.num_traced,
+                  us(stall.length_ns),
+                  stall.ended ? "Last to end" : "It did not end; stuck",
+                  stall.rank,
+                  stall.role,
+                  stall.channel);
   if (stall.wait) {
     text += fmt::format(", {} {} for rank {}: {}",
                         stall.waiting_role == stall.role
@@ -178,11 +179,11 @@ std::string to_string(const Stall& stall) {
   }
   text += "\n";
   if (stall.blamed_rank >= 0) {
-    text += fmt::format(
-        "  most waited for: rank {}, {} over all roles; it began {} after the first\n",
-        stall.blamed_rank,
-        us(stall.blamed_ns),
-        us(stall.blamed_late_ns));
+    text +=
+        fmt::format("  most waited for: rank {}, {} over all roles; it began {} after the first\n",
+                    stall.blamed_rank,
+                    us(stall.blamed_ns),
+                    us(stall.blamed_late_ns));
   }
   return text;
 }
