@@ -20,8 +20,7 @@ class FuzzInput {
   template <class Number>
   Number number() {
     Number value{};
-    std::memcpy(&value, rest_.data(), std::min(sizeof(value), rest_.size()));
-    rest_ = rest_.subspan(std::min(sizeof(value), rest_.size()));
+    fill(&value, sizeof(value));
     return value;
   }
   /// 0 .. count - 1; one byte of input.
@@ -33,9 +32,17 @@ class FuzzInput {
     rest_ = rest_.subspan(taken.size());
     return std::as_bytes(taken);
   }
+  /// Writes the next bytes to `to`; what they do not reach stays as it is.
+  void fill(void* to, std::size_t count) {
+    const auto taken = bytes(count);
+    if (!taken.empty()) {
+      std::memcpy(to, taken.data(), taken.size());
+    }
+  }
   std::string text(std::size_t count) {
     const auto taken = bytes(count);
-    return {reinterpret_cast<const char*>(taken.data()), taken.size()};
+    return taken.empty() ? std::string()
+                         : std::string(reinterpret_cast<const char*>(taken.data()), taken.size());
   }
 
  private:

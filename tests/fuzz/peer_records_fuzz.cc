@@ -29,8 +29,7 @@ void check_text(const std::string& text) {
 void read_fault(FuzzWorld& world, FuzzInput& input) {
   auto* record =
       reinterpret_cast<protocol::ErrorRecord*>(world.peers().local(world.control().error_record()));
-  const auto bytes = input.bytes(sizeof(protocol::ErrorRecord));
-  std::memcpy(record, bytes.data(), bytes.size());
+  input.fill(record, sizeof(protocol::ErrorRecord));
   if (record->state == 1) {
     record->state = 2;  // half written: read() would wait a second for the other half
   }
@@ -50,8 +49,7 @@ void read_fault(FuzzWorld& world, FuzzInput& input) {
 void read_descriptor(FuzzWorld& world, FuzzInput& input) {
   const protocol::OperationArgs op = world.context().op;
   auto* words = world.peers().at(0, world.control().descriptor(op.slot()));
-  const auto bytes = input.bytes(sizeof(protocol::OperationDescriptor));
-  std::memcpy(words, bytes.data(), bytes.size());
+  input.fill(words, sizeof(protocol::OperationDescriptor));
   if (input.flip()) {
     const protocol::Word epoch = op.epoch;
     std::memcpy(words, &epoch, sizeof(epoch));
