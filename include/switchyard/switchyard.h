@@ -6,6 +6,7 @@
 #include "switchyard/combine.h"
 #include "switchyard/config.h"
 #include "switchyard/dispatch.h"
+#include "switchyard/dlpack.h"
 #include "switchyard/dtype.h"
 #include "switchyard/error.h"
 #include "switchyard/group.h"
