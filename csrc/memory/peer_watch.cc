@@ -1,7 +1,6 @@
 #include "csrc/memory/peer_watch.h"
 
 #include <poll.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -21,17 +20,11 @@ int watch(const ProcessIdentity& self, const ProcessIdentity& peer) {
   if (!self.shares_pids_with(peer) || self == peer) {
     return kNotWatched;
   }
-  const long pidfd = ::syscall(SYS_pidfd_open, static_cast<pid_t>(peer.pid), 0U);
+  const int pidfd = open_process(peer);
   if (pidfd < 0) {
-    return errno == ESRCH ? kAlreadyDead : kNotWatched;
+    return pidfd == -ESRCH ? kAlreadyDead : kNotWatched;
   }
-  // The PID may have passed to another process before the descriptor was opened. After it, it
-  // cannot.
-  if (peer.start_time != 0 && process_start_time(peer.pid) != peer.start_time) {
-    ::close(static_cast<int>(pidfd));
-    return kAlreadyDead;
-  }
-  return static_cast<int>(pidfd);
+  return pidfd;
 }
 
 }  // namespace

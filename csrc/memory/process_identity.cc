@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <fstream>
 #include <iterator>
@@ -48,6 +50,20 @@ std::optional<std::uint64_t> process_start_time(std::int64_t pid) {
     return std::nullopt;
   }
   return start_time;
+}
+
+int open_process(const ProcessIdentity& process) {
+  const long pidfd = ::syscall(SYS_pidfd_open, static_cast<pid_t>(process.pid), 0U);
+  if (pidfd < 0) {
+    return -errno;
+  }
+  // The PID may have passed to another process before the descriptor was opened. After it, it
+  // cannot.
+  if (process.start_time != 0 && process_start_time(process.pid) != process.start_time) {
+    ::close(static_cast<int>(pidfd));
+    return -ESRCH;
+  }
+  return static_cast<int>(pidfd);
 }
 
 ProcessIdentity this_process() {

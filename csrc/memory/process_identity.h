@@ -25,6 +25,10 @@ struct ProcessIdentity {
 
 ProcessIdentity this_process();
 
+/// A descriptor (pidfd) of `process`, which shares PIDs with this one, or -errno: -ESRCH when it
+/// has ended, even if its PID was used again. The caller closes it.
+int open_process(const ProcessIdentity& process);
+
 /// Start time of the process that `pid` means now; nothing when there is no such process.
 std::optional<std::uint64_t> process_start_time(std::int64_t pid);
 
