@@ -65,6 +65,9 @@ void throw_failure(const Failure& failure) {
   if (failure.code == ErrorCode::kSystem) {
     throw SystemError(failure.system_errno, message);
   }
+  if (failure.code == ErrorCode::kInvalidArgument) {
+    throw InvalidArgument(message);
+  }
   throw Error(failure.code, message);
 }
 

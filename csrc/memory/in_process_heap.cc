@@ -1,14 +1,13 @@
 #include <fmt/format.h>
 #include <sys/mman.h>
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
-#include "csrc/bootstrap/gather.h"
 #include "csrc/memory/heap_kinds.h"
 #include "csrc/memory/heap_mapping.h"
+#include "csrc/memory/share_from_rank0.h"
 #include "csrc/memory/system_memory.h"
 #include "switchyard/error.h"
 
@@ -92,50 +91,14 @@ Made make_heaps(int num_ranks, const HeapOptions& options) {
                       options.use_huge_pages ? ", transparent huge pages advised" : "")};
 }
 
-/// How rank 0 hands the heaps to the other ranks, or says why there are none.
-struct Handoff {
-  std::uint64_t made_address = 0;  // of a Made in this process; 0 when rank 0 failed
-  std::int64_t system_errno = 0;
-  std::array<char, 512> message{};
-};
-
-std::unique_ptr<SymmetricHeap> create_as_rank0(Bootstrap& bootstrap, const HeapOptions& options) {
-  Handoff handoff;
-  std::unique_ptr<Made> made;
-  try {
-    made = std::make_unique<Made>(make_heaps(bootstrap.num_ranks(), options));
-    handoff.made_address = reinterpret_cast<std::uintptr_t>(made.get());
-  } catch (const SystemError& error) {
-    handoff.system_errno = error.system_errno();
-    std::strncpy(handoff.message.data(), error.what(), handoff.message.size() - 1);
-  }
-  (void)bootstrap::gather_values(bootstrap, handoff);
-  if (!made) {
-    throw SystemError(static_cast<int>(handoff.system_errno), handoff.message.data());
-  }
-  auto heap = std::make_unique<InProcessHeap>(made->mapping, 0, made->pages);
-  // Should a rank not come to the barrier, it may still be copying *made: then nobody may ever free
-  // it.
-  Made* const shared = made.release();
-  bootstrap.barrier();
-  delete shared;
-  return heap;
-}
-
 }  // namespace
 
 std::unique_ptr<SymmetricHeap> create_in_process_heap(Bootstrap& bootstrap,
                                                       const HeapOptions& options) {
-  if (bootstrap.rank() == 0) {
-    return create_as_rank0(bootstrap, options);
-  }
-  const Handoff handoff = bootstrap::gather_values(bootstrap, Handoff{}).front();
-  if (handoff.made_address == 0) {
-    throw SystemError(static_cast<int>(handoff.system_errno), handoff.message.data());
-  }
-  const Made made = *reinterpret_cast<const Made*>(handoff.made_address);
-  bootstrap.barrier();
-  return std::make_unique<InProcessHeap>(made.mapping, bootstrap.rank(), made.pages);
+  const auto made = share_from_rank0<Made>(bootstrap, [&] {
+    return std::make_shared<Made>(make_heaps(bootstrap.num_ranks(), options));
+  });
+  return std::make_unique<InProcessHeap>(made->mapping, bootstrap.rank(), made->pages);
 }
 
 }  // namespace switchyard::memory

@@ -93,5 +93,19 @@ TEST(RunTogether, ThrowsTheSameErrorEverywhereWhenOneRankFails) {
   EXPECT_THAT(errors, Each("rank 1: out of pages"));
 }
 
+TEST(RunTogether, KeepsTheTypeWhenTheCallersValueIsTheMistake) {
+  const auto bootstraps = make_in_process_bootstraps(kNumRanks);
+  const auto errors = test::run_rank_threads(kNumRanks, [&](int rank) {
+    EXPECT_THROW(run_together(*bootstraps[static_cast<std::size_t>(rank)],
+                              [&] {
+                                if (rank == 2) {
+                                  throw InvalidArgument("no such device");
+                                }
+                              }),
+                 InvalidArgument);
+  });
+  EXPECT_THAT(errors, Each(""));
+}
+
 }  // namespace
 }  // namespace switchyard::bootstrap
