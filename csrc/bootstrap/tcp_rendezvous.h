@@ -21,9 +21,13 @@ std::vector<UniqueFd> accept_ranks(const TcpBootstrapOptions& options, const Dea
 /// Errors: BootstrapError
 UniqueFd connect_to_rank0(const TcpBootstrapOptions& options, const Deadline& deadline);
 
-/// make_tcp_bootstrap with another limit for the rendezvous than for the gathers that follow.
+/// make_tcp_bootstrap with another limit for each step of meeting, the connections and the first
+/// barrier, than for the gathers that follow. Messages of those steps name that limit.
 /// Errors: as make_tcp_bootstrap
 std::unique_ptr<Bootstrap> join_tcp_store(const TcpBootstrapOptions& options,
-                                          std::chrono::milliseconds rendezvous_limit);
+                                          std::chrono::milliseconds meeting_limit);
+
+/// What make_tcp_bootstrap refuses. Errors: InvalidArgument
+void check_tcp_options(const TcpBootstrapOptions& options);
 
 }  // namespace switchyard::bootstrap

@@ -24,8 +24,12 @@ using bootstrap::UniqueFd;
 constexpr std::size_t kMinSecretBytes = 8;
 
 /// How much longer a rank waits than rank 0 does. When a third rank is missing, rank 0 knows which;
-/// without the grace the others would give up in the same moment and blame rank 0.
+/// without the grace the others would give up in the same moment and blame rank 0. Too short: the
+/// wrong rank is named. Too long: a rank notices so much later that rank 0 is stopped.
+/// derived: the verdict is one segment; Linux sends a lost one again after 0.2, 0.4 and 0.8 s, so
+/// three losses in a row are survived.
 constexpr std::chrono::milliseconds kVerdictGrace{2000};
+static_assert(kVerdictGrace >= std::chrono::milliseconds(200 + 400 + 800));
 
 std::string out_of_order_message(int rank) {
   return fmt::format(
@@ -44,6 +48,12 @@ class TcpBootstrap : public Bootstrap {
   [[nodiscard]] int rank() const override { return rank_; }
   [[nodiscard]] int num_ranks() const override { return num_ranks_; }
 
+  /// For the gathers to come. `grace`: how much longer than that another rank than 0 waits.
+  void use_limits(std::chrono::milliseconds timeout, std::chrono::milliseconds grace) {
+    timeout_ = timeout;
+    grace_ = grace;
+  }
+
   void all_gather(std::span<const std::byte> mine, std::span<std::byte> all) override {
     bootstrap::check_gather_sizes(mine.size(), all.size(), num_ranks_);
     if (!failure_.empty()) {
@@ -59,6 +69,7 @@ class TcpBootstrap : public Bootstrap {
                         std::uint64_t sequence) = 0;
 
   [[nodiscard]] std::chrono::milliseconds timeout() const { return timeout_; }
+  [[nodiscard]] std::chrono::milliseconds grace() const { return grace_; }
 
   /// Ends the group on this rank; the caller has told the others what they need to know.
   [[noreturn]] void end_group(const std::string& message) {
@@ -70,6 +81,7 @@ class TcpBootstrap : public Bootstrap {
   int rank_;
   int num_ranks_;
   std::chrono::milliseconds timeout_;
+  std::chrono::milliseconds grace_ = kVerdictGrace;
   std::uint64_t sequence_ = 0;
   std::string failure_;
 };
@@ -216,7 +228,7 @@ class StarPoint final : public TcpBootstrap {
 void StarPoint::exchange(std::span<const std::byte> mine,
                          std::span<std::byte> all,
                          std::uint64_t sequence) {
-  const Deadline deadline(timeout(), kVerdictGrace);
+  const Deadline deadline(timeout(), grace());
   FrameWriter writer({.kind = FrameKind::kGather, .sequence = sequence}, mine);
   FrameReader reader(sequence, all);
   bool sending = true;
@@ -260,8 +272,10 @@ class SingleRank final : public TcpBootstrap {
   }
 };
 
-void check_options(const TcpBootstrapOptions& options) {
-  bootstrap::check_rank(options.rank, options.num_ranks);
+}  // namespace
+
+void bootstrap::check_tcp_options(const TcpBootstrapOptions& options) {
+  check_rank(options.rank, options.num_ranks);
   if (options.secret.size() < kMinSecretBytes) {
     throw InvalidArgument(fmt::format(
         "secret: got {} bytes, wanted at least {} that nobody else can guess, for example "
@@ -280,23 +294,28 @@ void check_options(const TcpBootstrapOptions& options) {
   }
 }
 
-}  // namespace
-
 std::unique_ptr<Bootstrap> bootstrap::join_tcp_store(const TcpBootstrapOptions& options,
-                                                     std::chrono::milliseconds rendezvous_limit) {
-  check_options(options);
+                                                     std::chrono::milliseconds meeting_limit) {
+  check_tcp_options(options);
   if (options.num_ranks == 1) {
     const UniqueFd unused(options.listener_fd);
     return std::make_unique<SingleRank>(options);
   }
-  const Deadline deadline(rendezvous_limit);
-  std::unique_ptr<Bootstrap> made;
+  TcpBootstrapOptions meeting = options;
+  meeting.timeout = meeting_limit;
+  const Deadline deadline(meeting_limit);
+  std::unique_ptr<TcpBootstrap> made;
   if (options.rank == 0) {
-    made = std::make_unique<StarCentre>(options, bootstrap::accept_ranks(options, deadline));
+    made = std::make_unique<StarCentre>(meeting, accept_ranks(meeting, deadline));
   } else {
-    made = std::make_unique<StarPoint>(options, bootstrap::connect_to_rank0(options, deadline));
+    made = std::make_unique<StarPoint>(meeting, connect_to_rank0(meeting, deadline));
+  }
+  if (meeting_limit < options.timeout) {
+    // An attempt with others after it: a rank 0 that stopped must not hold it up for longer.
+    made->use_limits(meeting_limit, std::min(kVerdictGrace, meeting_limit));
   }
   made->barrier();  // whoever returns from here knows that the group is complete
+  made->use_limits(options.timeout, kVerdictGrace);
   return made;
 }
 

@@ -62,13 +62,18 @@ std::optional<Failure> run_and_compare(Bootstrap& bootstrap, const std::function
 
 void throw_failure(const Failure& failure) {
   const std::string message = fmt::format("rank {}: {}", failure.rank, failure.message);
-  if (failure.code == ErrorCode::kSystem) {
-    throw SystemError(failure.system_errno, message);
+  switch (failure.code) {
+    case ErrorCode::kInvalidArgument:
+      throw InvalidArgument(message);
+    case ErrorCode::kInvalidState:
+      throw InvalidState(message);
+    case ErrorCode::kBootstrap:
+      throw BootstrapError(message);
+    case ErrorCode::kSystem:
+      throw SystemError(failure.system_errno, message);
+    default:
+      throw Error(failure.code, message);
   }
-  if (failure.code == ErrorCode::kInvalidArgument) {
-    throw InvalidArgument(message);
-  }
-  throw Error(failure.code, message);
 }
 
 void run_together(Bootstrap& bootstrap, const std::function<void()>& step) {

@@ -24,8 +24,8 @@ struct Failure {
 /// Called by: one thread of every rank.
 std::optional<Failure> run_and_compare(Bootstrap& bootstrap, const std::function<void()>& step);
 
-/// The same, throwing the failure: SystemError with its errno, InvalidArgument, or Error with its
-/// code. The text names the rank.
+/// The same, throwing the failure: as InvalidArgument, InvalidState, BootstrapError or SystemError
+/// where it is one, else as Error with its code. The text names the rank.
 void run_together(Bootstrap& bootstrap, const std::function<void()>& step);
 
 [[noreturn]] void throw_failure(const Failure& failure);

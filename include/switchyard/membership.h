@@ -27,7 +27,7 @@ struct Membership {
 struct RegroupOptions {
   /// rank and num_ranks are those of the world. The lowest member listens at host and port, which
   /// every rank must be able to do in its turn: one machine, or an address that moves along.
-  /// timeout bounds the whole regrouping.
+  /// timeout bounds the whole regrouping and then each gather. No listener_fd.
   TcpBootstrapOptions tcp;
   /// One more at each regrouping, the same on all ranks: members of an earlier one that come late
   /// are kept out.

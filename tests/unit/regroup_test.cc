@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "csrc/bootstrap/tcp_rendezvous.h"
 #include "switchyard/error.h"
 #include "switchyard/membership.h"
 #include "tests/support/loopback.h"
@@ -17,6 +18,7 @@ namespace {
 using std::chrono::milliseconds;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 /// A port that was free a moment ago.
 std::uint16_t free_port() {
@@ -115,7 +117,62 @@ TEST(Regroup, NamesThoseItWaitedFor) {
     ADD_FAILURE() << "regrouped";
   } catch (const BootstrapError& error) {
     EXPECT_THAT(error.what(), HasSubstr("did not connect to rank 0"));
-    EXPECT_THAT(error.what(), HasSubstr("meeting ranks 0, 1, 2"));
+    EXPECT_THAT(error.what(), HasSubstr("meeting ranks 0, 1, 2: "));
+  }
+}
+
+TEST(Regroup, NamesThoseItWaitedForByTheirNumbersInTheWorldAndTheAttemptsLimit) {
+  RegroupOptions options = options_for(1, 4, free_port(), {0, 2});
+  options.tcp.timeout = milliseconds(700);
+  try {
+    (void)regroup(options);
+    ADD_FAILURE() << "regrouped";
+  } catch (const BootstrapError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("meeting ranks 1, 3 of the world, here as ranks 0, 1: "));
+    EXPECT_THAT(error.what(), HasSubstr("rank 1 of 2 did not connect to rank 0 within "));
+    EXPECT_THAT(error.what(), Not(HasSubstr("did not connect to rank 0 within 700 ms")));
+  }
+}
+
+// A rank that was stopped between its proof and its first gather holds up one attempt, not all.
+TEST(Regroup, GoesOnWithoutARankThatStopsOnceItIsConnected) {
+  const std::uint16_t port = free_port();
+  std::atomic<bool> known{false};
+  std::atomic<bool> done{false};
+  TcpBootstrapOptions stopped;
+  stopped.rank = 1;
+  stopped.num_ranks = 2;
+  stopped.port = port;
+  stopped.secret = "the secret of the job|generation 0|members 0 1";
+  std::thread stops([&] {
+    const auto fd = bootstrap::connect_to_rank0(stopped, bootstrap::Deadline(milliseconds(20'000)));
+    known.store(true);
+    while (!done.load()) {
+      std::this_thread::sleep_for(milliseconds(10));
+    }
+  });
+  RegroupOptions options = options_for(0, 2, port, {});
+  options.lost_ranks = [&known]() -> std::vector<int> {
+    return known.load() ? std::vector<int>{1} : std::vector<int>{};
+  };
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_NO_THROW(EXPECT_THAT(regroup(options).membership.members, ElementsAre(0)));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, milliseconds(10'000));
+  done.store(true);
+  stops.join();
+}
+
+TEST(Regroup, RefusesWhatAnAttemptWouldNotMiss) {
+  RegroupOptions options = options_for(0, 3, 4000, {});
+  options.tcp.secret = "";
+  EXPECT_THROW((void)regroup(options), InvalidArgument);
+  options = options_for(0, 3, 4000, {});
+  options.tcp.listener_fd = 5;
+  try {
+    (void)regroup(options);
+    ADD_FAILURE() << "regrouped";
+  } catch (const InvalidArgument& error) {
+    EXPECT_THAT(error.what(), HasSubstr("listener_fd: got 5, wanted -1"));
   }
 }
 

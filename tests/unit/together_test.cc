@@ -81,6 +81,20 @@ TEST(RunAndCompare, CutsTheMessageWhenItIsTooLong) {
   });
 }
 
+TEST(RunTogether, ThrowsACallersMistakeAsOneOnEveryRank) {
+  const auto bootstraps = make_in_process_bootstraps(kNumRanks);
+  const auto errors = test::run_rank_threads(kNumRanks, [&](int rank) {
+    EXPECT_THROW(run_together(*bootstraps[static_cast<std::size_t>(rank)],
+                              [&] {
+                                if (rank == 1) {
+                                  throw InvalidArgument("bad value");
+                                }
+                              }),
+                 InvalidArgument);
+  });
+  EXPECT_THAT(errors, Each(""));
+}
+
 TEST(RunTogether, ThrowsTheSameErrorEverywhereWhenOneRankFails) {
   const auto bootstraps = make_in_process_bootstraps(kNumRanks);
   const auto errors = test::run_rank_threads(kNumRanks, [&](int rank) {
