@@ -5,8 +5,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdint>
+#include <limits>
+#include <span>
 #include <utility>
 
+#include "csrc/bootstrap/together.h"
 #include "csrc/protocol/check.h"
 #include "csrc/runtime/config_agreement.h"
 #include "csrc/runtime/outcome.h"
@@ -41,13 +45,45 @@ void check_one_node(const Topology& topology) {
   }
 }
 
+constexpr std::uint64_t kBeyondCounting = std::numeric_limits<std::uint64_t>::max();
+
+/// Bytes of a contiguous tensor, kBeyondCounting where they do not fit into 64 bits.
+/// Errors: InvalidArgument for a shape or a type that no tensor has
+std::uint64_t checked_bytes(DType dtype, std::span<const std::int64_t> shape) {
+  if (shape.empty() || shape.size() > kMaxTensorDims) {
+    refuse("allocate shape",
+           fmt::format("{} ({} dimensions)", shape_text(shape), shape.size()),
+           fmt::format("1 to {} dimensions", kMaxTensorDims));
+  }
+  std::uint64_t bytes = dtype_bytes(dtype);
+  if (bytes == 0) {
+    refuse("allocate dtype", fmt::format("{}", static_cast<int>(dtype)), "a value of DType");
+  }
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    if (shape[i] < 0) {
+      refuse(fmt::format("allocate shape[{}]", i),
+             fmt::format("{} in {}", shape[i], shape_text(shape)),
+             "0 or more");
+    }
+    // An empty tensor has strides too: those of one row.
+    const auto extent = static_cast<std::uint64_t>(std::max<std::int64_t>(shape[i], 1));
+    bytes = bytes > kBeyondCounting / extent ? kBeyondCounting : bytes * extent;
+  }
+  const bool empty = std::find(shape.begin(), shape.end(), 0) != shape.end();
+  return empty && bytes <= std::uint64_t{std::numeric_limits<std::int64_t>::max()} ? 0 : bytes;
+}
+
 }  // namespace
 
 BufferState::BufferState(Group& group, const Config& config)
     : topology_(group.topology()), membership_(group.membership()), id_(next_buffer_id()) {
-  if (sodium_init() < 0) {
-    throw Error(ErrorCode::kInternal, "libsodium could not be initialised");
-  }
+  // Only these may differ between ranks; what follows is agreed, so all ranks refuse it alike.
+  bootstrap::run_together(group.bootstrap(), [&] {
+    if (sodium_init() < 0) {
+      throw Error(ErrorCode::kInternal, "libsodium could not be initialised");
+    }
+    check_config(config);
+  });
   check_one_node(topology_);
   config_ = agree_on_config(config, group.bootstrap());
   control_ = control_layout(config_, topology_.num_ranks);
@@ -152,14 +188,7 @@ void BufferState::abandon(const std::shared_ptr<Operation>& operation) noexcept 
 }
 
 HeapTensor BufferState::allocate(DType dtype, std::initializer_list<std::int64_t> shape) {
-  if (shape.size() == 0 || shape.size() > kMaxTensorDims ||
-      std::any_of(shape.begin(), shape.end(), [](std::int64_t extent) { return extent < 0; })) {
-    refuse("allocate shape",
-           fmt::format("{} dimensions", shape.size()),
-           "1 to 4 extents of 0 or more");
-  }
-  const TensorView sized(nullptr, dtype, shape);
-  const std::uint64_t bytes = static_cast<std::uint64_t>(sized.num_elems()) * dtype_bytes(dtype);
+  const std::uint64_t bytes = checked_bytes(dtype, {shape.begin(), shape.size()});
   const auto region = arena_->allocate(bytes);
   if (!region) {
     const std::uint64_t available = arena_->largest_free_bytes();
@@ -167,11 +196,14 @@ HeapTensor BufferState::allocate(DType dtype, std::initializer_list<std::int64_t
         peers_.rank,
         bytes,
         available,
-        fmt::format("allocate: needed {} bytes in one region, largest free {} bytes; release "
-                    "earlier results, or raise Config::heap_bytes (now {}) on every rank",
-                    bytes,
-                    available,
-                    config_.heap_bytes));
+        fmt::format(
+            "allocate: {} of {} needed {} in one region, largest free {} bytes; release "
+            "earlier results, or raise Config::heap_bytes (now {}) on every rank",
+            shape_text({shape.begin(), shape.size()}),
+            dtype_name(dtype),
+            bytes == kBeyondCounting ? "2^64 bytes or more" : fmt::format("{} bytes", bytes),
+            available,
+            config_.heap_bytes));
   }
   return HeapTensor(shared_from_this(), *region, TensorView(peers_.local(*region), dtype, shape));
 }

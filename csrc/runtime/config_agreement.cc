@@ -21,7 +21,9 @@ std::string Config::to_string() const {
       "max_in_flight = {}\nmax_experts = {}\nchunk_tokens = {}\nexpert_copies = {}\n"
       "timeout = {} ms\nspin_polls = {}\ntrace_events = {}\n",
       heap_bytes,
-      kKinds[static_cast<std::size_t>(heap_kind)],
+      static_cast<std::size_t>(heap_kind) < kKinds.size()
+          ? kKinds[static_cast<std::size_t>(heap_kind)]
+          : "unknown",
       use_huge_pages,
       num_workers,
       num_channels,
@@ -37,15 +39,23 @@ std::string Config::to_string() const {
 namespace runtime {
 namespace {
 
+// Bounds on what callers may ask for, not tuned: each keeps a slip of the keyboard from taking a
+// machine. That of channels is a public constant.
+constexpr std::uint64_t kMinHeapBytes = 4096;
+constexpr std::uint64_t kMaxHeapBytes = std::uint64_t{64} << 30U;
+// Offsets of a combine travel in 32 bits of 16-byte units.
+static_assert(kMaxHeapBytes / 16 <= std::uint64_t{1} << 32U);
 constexpr int kMaxWorkers = 64;
+static_assert(kMaxWorkers <= kMaxChannels, "each worker can have a channel of its own");
 constexpr int kMaxInFlight = 16;
 constexpr int kMaxExperts = 65'536;
 constexpr int kMaxChunkTokens = 4096;
 constexpr int kMaxSpinPolls = 1'000'000;
 constexpr int kMaxTraceEvents = 1 << 22;
-/// derived: a role polls in about 0.1 us, so an undisturbed rank spins for some 20 us, a futex
-/// round trip or two.
+/// derived: an undisturbed rank spins for two futex round trips, what sleeping and being woken
+/// would cost. A role polls in some 100 ns, a round trip takes some 10 us.
 constexpr int kIdleMachineSpinPolls = 200;
+static_assert(kIdleMachineSpinPolls * 100 == 2 * 10'000);
 
 void check_range(const char* name, std::int64_t value, std::int64_t low, std::int64_t high) {
   if (value < low || value > high) {
@@ -55,18 +65,10 @@ void check_range(const char* name, std::int64_t value, std::int64_t low, std::in
   }
 }
 
-void check_ranges(const Config& config) {
-  // Offsets of a combine travel in 32 bits of 16-byte units.
-  constexpr std::int64_t kMaxHeap = std::int64_t{64} << 30U;
-  check_range("heap_bytes", static_cast<std::int64_t>(config.heap_bytes), 4096, kMaxHeap);
-  check_range("num_workers", config.num_workers, 0, kMaxWorkers);
-  check_range("num_channels", config.num_channels, 0, kMaxChannels);
-  check_range("max_in_flight", config.max_in_flight, 1, kMaxInFlight);
-  check_range("max_experts", config.max_experts, 1, kMaxExperts);
-  check_range("chunk_tokens", config.chunk_tokens, 1, kMaxChunkTokens);
-  check_range("spin_polls", config.spin_polls, -1, kMaxSpinPolls);
-  check_range("trace_events", config.trace_events, 0, kMaxTraceEvents);
-  check_range("timeout [ms]", config.timeout.count(), 1, std::int64_t{1} << 40U);
+void check_name(const char* name, int value, int last, const char* wanted) {
+  if (value < 0 || value > last) {
+    refuse(fmt::format("Config::{}", name), fmt::format("{}", value), wanted);
+  }
 }
 
 /// The cores that a rank may run on; of all ranks, since they share the machine or divide it.
@@ -142,8 +144,32 @@ void check_agreement(const Config& config, Bootstrap& rendezvous) {
 
 }  // namespace
 
+void check_config(const Config& config) {
+  const std::uint64_t heap_bytes = config.heap_bytes;
+  if (heap_bytes < kMinHeapBytes || heap_bytes > kMaxHeapBytes) {
+    refuse("Config::heap_bytes",
+           fmt::format("{}", heap_bytes),
+           fmt::format("{} to {}", kMinHeapBytes, kMaxHeapBytes));
+  }
+  check_range("num_workers", config.num_workers, 0, kMaxWorkers);
+  check_range("num_channels", config.num_channels, 0, kMaxChannels);
+  check_range("max_in_flight", config.max_in_flight, 1, kMaxInFlight);
+  check_range("max_experts", config.max_experts, 1, kMaxExperts);
+  check_range("chunk_tokens", config.chunk_tokens, 1, kMaxChunkTokens);
+  check_range("spin_polls", config.spin_polls, -1, kMaxSpinPolls);
+  check_range("trace_events", config.trace_events, 0, kMaxTraceEvents);
+  check_range("timeout [ms]", config.timeout.count(), 1, std::int64_t{1} << 40U);
+  check_name("heap_kind",
+             static_cast<int>(config.heap_kind),
+             static_cast<int>(HeapKind::kSharedMemory),
+             "kAuto, kInProcess or kSharedMemory");
+  check_name("expert_copies",
+             static_cast<int>(config.expert_copies),
+             static_cast<int>(ExpertCopies::kByReceiver),
+             "kBySender or kByReceiver");
+}
+
 Config agree_on_config(const Config& config, Bootstrap& rendezvous) {
-  check_ranges(config);
   check_agreement(config, rendezvous);
   Config resolved = config;
   const std::vector<Cores> cores = bootstrap::gather_values(rendezvous, own_cores());

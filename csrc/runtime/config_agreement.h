@@ -6,9 +6,11 @@
 
 namespace switchyard::runtime {
 
-/// Called by: one thread of every rank (collective)
-/// Errors:    InvalidArgument for a field out of range; ConfigMismatch naming rank, field, got and
-///            wanted
+/// This rank's fields, each for itself. Errors: InvalidArgument for one out of range
+void check_config(const Config& config);
+
+/// Called by: one thread of every rank (collective), each with a config that passes check_config
+/// Errors:    ConfigMismatch naming rank, field, got and wanted
 Config agree_on_config(const Config& config, Bootstrap& bootstrap);
 
 }  // namespace switchyard::runtime

@@ -1,5 +1,8 @@
 // The public accessors of DispatchHandle.
+#include <fmt/format.h>
+
 #include "csrc/runtime/handle_state.h"
+#include "csrc/runtime/validate.h"
 #include "switchyard/error.h"
 
 namespace switchyard {
@@ -54,6 +57,11 @@ std::span<const std::uint8_t> DispatchHandle::lost_entries() const {
   return state().source->route.lost;
 }
 std::vector<std::int32_t> DispatchHandle::tokens_of_rank(int rank) const {
+  if (rank < 0 || rank >= state().num_ranks) {
+    runtime::refuse("tokens_of_rank",
+                    fmt::format("{}", rank),
+                    fmt::format("a rank of the group, 0 to {}", state().num_ranks - 1));
+  }
   return routing::tokens_of_rank(state().source->route, rank);
 }
 

@@ -1,6 +1,7 @@
 #include "switchyard/group.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -8,12 +9,21 @@
 #include <vector>
 
 #include "csrc/bootstrap/gather.h"
+#include "csrc/bootstrap/together.h"
 #include "csrc/runtime/descriptor.h"
 #include "csrc/runtime/validate.h"
 #include "switchyard/error.h"
 
 namespace switchyard {
 namespace {
+
+void check_nodes(const Topology& topology) {
+  if (topology.ranks_per_node < 1 || topology.num_ranks % topology.ranks_per_node != 0) {
+    runtime::refuse("ranks_per_node",
+                    fmt::format("{}", topology.ranks_per_node),
+                    fmt::format("a divisor of the {} ranks, or 0 for all", topology.num_ranks));
+  }
+}
 
 void check_members(const Membership& membership, int num_ranks) {
   if (membership.world_ranks == 0 && membership.members.empty()) {
@@ -54,13 +64,11 @@ Group::Group(std::unique_ptr<Bootstrap> bootstrap, const GroupOptions& options)
   topology_.num_ranks = bootstrap_->num_ranks();
   topology_.ranks_per_node =
       options.ranks_per_node == 0 ? topology_.num_ranks : options.ranks_per_node;
-  if (topology_.ranks_per_node < 1 || topology_.num_ranks % topology_.ranks_per_node != 0) {
-    runtime::refuse("ranks_per_node",
-                    fmt::format("{}", options.ranks_per_node),
-                    fmt::format("a divisor of the {} ranks, or 0 for all", topology_.num_ranks));
-  }
-  check_members(options.membership, topology_.num_ranks);
   membership_ = options.membership;
+  bootstrap::run_together(*bootstrap_, [&] {
+    check_nodes(topology_);
+    check_members(membership_, topology_.num_ranks);
+  });
   const auto digests = bootstrap::gather_values(*bootstrap_, membership_digest(membership_));
   const auto all = bootstrap::gather_values(*bootstrap_, topology_.ranks_per_node);
   for (std::size_t rank = 0; rank < all.size(); ++rank) {
@@ -83,6 +91,15 @@ Group::Group(std::unique_ptr<Bootstrap> bootstrap, const GroupOptions& options)
                                        topology_.ranks_per_node));
     }
   }
+}
+
+int Group::world_rank(int rank) const {
+  if (rank < 0 || rank >= num_ranks()) {
+    runtime::refuse("world_rank",
+                    fmt::format("{}", rank),
+                    fmt::format("a rank of the group, 0 to {}", num_ranks() - 1));
+  }
+  return membership_.whole() ? rank : membership_.members[static_cast<std::size_t>(rank)];
 }
 
 }  // namespace switchyard

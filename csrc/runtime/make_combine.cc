@@ -155,7 +155,16 @@ void fill_routing(CombineOperation& operation, const CombineRequest& request) {
   }
 }
 
-void fill_output(CombineOperation& operation, const CombineRequest& request) {
+/// Sums are written while other rows are still read.
+void check_apart(const Rows& out, std::uint64_t row_bytes, const Rows& read, const char* name) {
+  if (rows_overlap(out, read, row_bytes)) {
+    refuse("out",
+           fmt::format("memory that overlaps {}", name),
+           "memory of its own, or nothing for a view of the heap");
+  }
+}
+
+void fill_output(CombineOperation& operation, const CombineRequest& request, const Rows& x) {
   const protocol::CombineProblem& problem = operation.args.problem;
   protocol::CombineOutput& output = operation.args.output;
   const RowsWanted like_out{.name = "out",
@@ -163,8 +172,10 @@ void fill_output(CombineOperation& operation, const CombineRequest& request) {
                             .num_rows = problem.num_tokens,
                             .num_cols = problem.hidden,
                             .alignment = kRowAlignment};
+  Rows out;
   if (request.out.given()) {
-    const Rows out = check_rows(request.out, like_out);
+    out = check_rows(request.out, like_out);
+    check_apart(out, problem.row_bytes, x, "x");
     output.out = out.data;
     output.out_stride = out.stride_bytes;
     operation.out = request.out;
@@ -180,6 +191,7 @@ void fill_output(CombineOperation& operation, const CombineRequest& request) {
     RowsWanted like_bias = like_out;
     like_bias.name = i == 0 ? "bias[0]" : "bias[1]";
     const Rows bias = check_rows(request.bias[i], like_bias);
+    check_apart(out, problem.row_bytes, bias, i == 0 ? "bias[0]" : "bias[1]");
     output.biases[output.num_biases] = bias.data;
     output.bias_strides[output.num_biases] = bias.stride_bytes;
     ++output.num_biases;
@@ -224,7 +236,7 @@ std::shared_ptr<CombineOperation> prepare_combine(
   fill_problem(*operation, request, x);
   fill_experts(*operation, context, request, x);
   (void)check_topk_weights(request, *handle);
-  fill_output(*operation, request);
+  fill_output(*operation, request, x);
   describe(*operation);
   protocol::CombineArgs& args = operation->args;
   args.op = context.op;

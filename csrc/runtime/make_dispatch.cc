@@ -37,7 +37,25 @@ void check_experts(const OperationContext& context, int num_experts) {
   }
 }
 
+/// Values that a cast from a number can make.
+void check_layout(Layout layout) {
+  if (layout > Layout::kPadded) {
+    refuse("layout",
+           fmt::format("{}", static_cast<int>(layout)),
+           "kRankMajor, kExpertMajor or kPadded");
+  }
+}
+
+void check_quantize(Quantize quantize) {
+  if (quantize > Quantize::kFp8ScalesUe8m0) {
+    refuse("quantize",
+           fmt::format("{}", static_cast<int>(quantize)),
+           "kNone, kFp8ScalesFp32 or kFp8ScalesUe8m0");
+  }
+}
+
 void check_layout_options(const DispatchRequest& request, std::int64_t num_tokens) {
+  check_layout(request.layout);
   const bool padded = request.layout == Layout::kPadded;
   if (padded && request.max_tokens < num_tokens) {
     refuse("max_tokens",
@@ -79,6 +97,13 @@ const ConstTensorView& check_topk(const DispatchRequest& request, std::int64_t n
   }
   if (topk.data == nullptr && num_tokens > 0) {
     refuse("topk_idx data", "null", "a pointer to its elements");
+  }
+  if (reinterpret_cast<std::uintptr_t>(topk.data) % dtype_bytes(topk.dtype) != 0) {
+    refuse("topk_idx data",
+           fmt::format("address {}", topk.data),
+           fmt::format("an address aligned to the {} bytes of {}",
+                       dtype_bytes(topk.dtype),
+                       dtype_name(topk.dtype)));
   }
   return topk;
 }
@@ -182,6 +207,7 @@ struct Scales {
 };
 
 Scales check_scales(const DispatchRequest& request, const Rows& x) {
+  check_quantize(request.quantize);
   Scales scales;
   const bool fp8 = request.x.dtype == DType::kFp8E4m3;
   if (request.quantize != Quantize::kNone) {
@@ -298,9 +324,10 @@ void fill_tables(DispatchOperation& operation) {
                   &operation.region};
 }
 
-/// Bytes of metadata that go to one destination at a time. derived: 16 lines; a partial one at each
-/// end weighs little.
+/// Bytes of metadata that go to one destination at a time. derived: 16 lines, so that a partial one
+/// at each end adds an eighth at most; more would only take more of the caches.
 constexpr std::uint32_t kMetadataRunBytes = 1024;
+static_assert(2 * protocol::ControlLayout::kLine * 8 <= kMetadataRunBytes);
 
 void prepare_staging(DispatchOperation& operation) {
   protocol::DispatchArgs& args = operation.args;

@@ -119,8 +119,9 @@ std::shared_ptr<CombineOperation> make_combine(const OperationContext& context,
                                                const std::shared_ptr<const HandleState>& handle);
 
 /// Rows worth more than this stream past the caches; below it, they stay for whoever reads them
-/// next. derived: half of a common last-level cache share of one rank;
+/// next. derived: half of one rank's share of a common last-level cache, 32 MiB for 4 ranks;
 /// benchmarks/micro/row_ops_bench.cc shows both sides.
 inline constexpr std::uint64_t kStreamFromBytes = std::uint64_t{4} << 20U;
+static_assert(kStreamFromBytes == (std::uint64_t{32} << 20U) / 4 / 2);
 
 }  // namespace switchyard::runtime

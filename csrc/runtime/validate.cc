@@ -1,9 +1,11 @@
 #include "csrc/runtime/validate.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <string>
 
 #include "switchyard/error.h"
@@ -12,11 +14,10 @@ namespace switchyard::runtime {
 namespace {
 
 std::string shape_text(const ConstTensorView& view) {
-  std::string text = "[";
-  for (int i = 0; i < std::min(view.ndim, kMaxTensorDims); ++i) {
-    text += fmt::format("{}{}", i == 0 ? "" : ", ", view.shape[static_cast<std::size_t>(i)]);
+  if (view.ndim < 0 || view.ndim > kMaxTensorDims) {
+    return fmt::format("{} dimensions", view.ndim);
   }
-  return text + (view.ndim > kMaxTensorDims ? ", ...]" : "]");
+  return runtime::shape_text(std::span(view.shape).first(static_cast<std::size_t>(view.ndim)));
 }
 
 std::string extent_text(std::int64_t extent, bool minimum) {
@@ -90,7 +91,32 @@ void check_pointer(const ConstTensorView& view, const RowsWanted& wanted) {
   }
 }
 
+/// Bytes from the first of the rows to the end of the last.
+std::uint64_t extent_bytes(const Rows& rows, std::uint64_t row_bytes) {
+  return static_cast<std::uint64_t>(rows.num_rows - 1) * rows.stride_bytes + row_bytes;
+}
+
 }  // namespace
+
+std::string shape_text(std::span<const std::int64_t> shape) {
+  return fmt::format("[{}]", fmt::join(shape, ", "));
+}
+
+bool rows_overlap(const Rows& a, const Rows& b, std::uint64_t row_bytes) {
+  const Rows& first = std::less<>()(b.data, a.data) ? b : a;
+  const Rows& second = &first == &a ? b : a;
+  const auto apart = static_cast<std::uint64_t>(second.data - first.data);
+  if (first.num_rows == 0 || second.num_rows == 0 || apart >= extent_bytes(first, row_bytes)) {
+    return false;
+  }
+  const std::uint64_t stride = first.stride_bytes;
+  if (stride != second.stride_bytes || stride < row_bytes) {
+    return true;
+  }
+  // Columns of one wider matrix side by side: the ranges mingle, the rows do not.
+  const std::uint64_t in_row = apart % stride;
+  return in_row < row_bytes || in_row + row_bytes > stride;
+}
 
 void pack_rows(const Rows& rows, std::size_t row_bytes, void* to) {
   auto* next = static_cast<std::byte*>(to);

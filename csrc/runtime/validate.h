@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <span>
+#include <string>
 #include <string_view>
 
 #include "switchyard/tensor.h"
@@ -39,6 +41,13 @@ const std::byte* check_vector(const ConstTensorView& view, const RowsWanted& wan
 
 /// Copies the rows to one place without gaps. Shapes: to [num_rows * row_bytes]
 void pack_rows(const Rows& rows, std::size_t row_bytes, void* to);
+
+/// "[2, 3]", as messages show a shape.
+std::string shape_text(std::span<const std::int64_t> shape);
+
+/// Whether a byte may belong to a row of both. Exact where there are no gaps between rows or both
+/// have one stride; else what lies between rows counts too. Units: row_bytes of each row are used
+bool rows_overlap(const Rows& a, const Rows& b, std::uint64_t row_bytes);
 
 /// InvalidArgument with "name: got ..., wanted ...".
 [[noreturn]] void refuse(std::string_view name, std::string_view got, std::string_view wanted);

@@ -59,7 +59,8 @@ class DispatchHandle {
   /// nothing was sent for it, and combine adds nothing. [num_tokens][topk]; empty where the group
   /// is the world.
   [[nodiscard]] std::span<const std::uint8_t> lost_entries() const;
-  /// Tokens of this rank with at least one expert on `rank`, ascending.
+  /// Tokens of this rank with at least one expert on `rank`, ascending. Errors: InvalidArgument for
+  /// a rank that the group has not
   [[nodiscard]] std::vector<std::int32_t> tokens_of_rank(int rank) const;
 
  private:

@@ -30,9 +30,11 @@ struct GroupOptions {
 class Group {
  public:
   /// Called by:  one thread of every rank (collective)
-  /// Errors:     InvalidArgument for an empty bootstrap, ranks_per_node that does not divide the
-  ///             ranks, or members that are not ascending ranks of the world, one for each rank;
-  ///             ConfigMismatch naming the rank whose options differ; BootstrapError
+  /// Errors:     InvalidArgument for an empty bootstrap, and on every rank, naming the one at
+  /// fault,
+  ///             for ranks_per_node that does not divide the ranks, or members that are not
+  ///             ascending ranks of the world, one for each rank; ConfigMismatch naming the rank
+  ///             whose options differ; BootstrapError
   explicit Group(std::unique_ptr<Bootstrap> bootstrap, const GroupOptions& options = {});
 
   Group(Group&&) noexcept = default;
@@ -46,9 +48,8 @@ class Group {
   [[nodiscard]] const Topology& topology() const { return topology_; }
   [[nodiscard]] const Membership& membership() const { return membership_; }
   /// The number that a rank of this group has in the world.
-  [[nodiscard]] int world_rank(int rank) const {
-    return membership_.whole() ? rank : membership_.members[static_cast<std::size_t>(rank)];
-  }
+  /// Errors:     InvalidArgument for a rank that the group has not
+  [[nodiscard]] int world_rank(int rank) const;
   [[nodiscard]] Bootstrap& bootstrap() const { return *bootstrap_; }
 
  private:

@@ -4,18 +4,21 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "tests/support/moe_group.h"
+#include "tests/support/refusal.h"
 
 namespace switchyard {
 namespace {
 
 using bench::Workload;
 using test::RankContext;
+using test::text_of;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
@@ -33,21 +36,6 @@ void run(const test::RankBody& body,
          const Config& config = test::test_config(),
          const Workload& shape = workload()) {
   test::run_group(shape, test::route_all(shape), config, body);
-}
-
-/// What `action` throws, as text; the test fails when it throws nothing or something else.
-template <class Wanted>
-std::string text_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Wanted& error) {
-    return error.what();
-  } catch (const std::exception& error) {
-    ADD_FAILURE() << "another exception: " << error.what();
-    return "";
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return "";
 }
 
 /// The group still works: a whole verified exchange.
@@ -101,6 +89,11 @@ std::vector<BadDispatch> bad_tensors() {
       {"TopkTokens",
        [](DispatchRequest& r) { r.topk_idx.shape[0] = 7; },
        {"topk_idx shape", "[7, 2]", "[8, "}},
+      {"TopkUnaligned",
+       [](DispatchRequest& r) {
+         r.topk_idx.data = static_cast<const std::byte*>(r.topk_idx.data) + 4;
+       },
+       {"topk_idx data", "address 0x", "8 bytes of int64"}},
       {"WeightsShape",
        [](DispatchRequest& r) { r.topk_weights.shape[1] = 3; },
        {"topk_weights shape", "[8, 3]", "[8, 2]"}},
@@ -141,6 +134,12 @@ std::vector<BadDispatch> bad_options() {
          r.quantize = Quantize::kFp8ScalesFp32;
        },
        {"quantize", "fp8_e4m3", "bf16"}},
+      {"UnknownLayout",
+       [](DispatchRequest& r) { r.layout = static_cast<Layout>(9); },
+       {"layout", "got 9", "kPadded"}},
+      {"UnknownQuantize",
+       [](DispatchRequest& r) { r.quantize = static_cast<Quantize>(3); },
+       {"quantize", "got 3", "kFp8ScalesUe8m0"}},
       {"OutScalesAlone",
        [](DispatchRequest& r) {
          static float scale = 0;
@@ -210,6 +209,42 @@ TEST(BadInput, BadCombinesAreRefused) {
                   r.bias[1] = ConstTensorView(&weight, DType::kFp32, {1, 1});
                 }),
                 HasSubstr("bias[1]"));
+    // Sums over rows that are still read would be wrong without a word.
+    EXPECT_THAT(refused([&](CombineRequest& r) {
+                  r.out = TensorView(outputs.view().data, DType::kBf16, {8, 64});
+                }),
+                AllOf(HasSubstr("out: got memory that overlaps x"), HasSubstr("its own")));
+    std::vector<std::uint64_t> bias(std::size_t{9} * 64 * 2 / sizeof(std::uint64_t) + 2);
+    void* aligned = bias.data();
+    std::size_t room = bias.size() * sizeof(std::uint64_t);
+    aligned = std::align(16, std::size_t{9} * 64 * 2, aligned, room);
+    EXPECT_THAT(refused([&](CombineRequest& r) {
+                  r.bias[1] = ConstTensorView(aligned, DType::kBf16, {8, 64});
+                  r.out = TensorView(static_cast<std::byte*>(aligned) + 128, DType::kBf16, {8, 64});
+                }),
+                HasSubstr("out: got memory that overlaps bias[1]"));
+    expect_usable(context);
+  });
+}
+
+TEST(BadInput, ShapesThatNoHeapHoldsAreRefused) {
+  run([](const RankContext& context) {
+    const std::int64_t huge = std::int64_t{1} << 40U;
+    const auto beyond = [&](std::initializer_list<std::int64_t> shape) {
+      return text_of<HeapTooSmall>([&] { (void)context.buffer.allocate(DType::kBf16, shape); });
+    };
+    EXPECT_THAT(beyond({huge, huge}),
+                AllOf(HasSubstr("[1099511627776, 1099511627776] of bf16"),
+                      HasSubstr("2^64 bytes or more")));
+    EXPECT_THAT(beyond({0, huge, huge}), HasSubstr("[0, 1099511627776, 1099511627776]"));
+    EXPECT_THAT(beyond({huge}), HasSubstr("needed 2199023255552 bytes"));
+    const auto refused = [&](std::initializer_list<std::int64_t> shape) {
+      return text_of<InvalidArgument>([&] { (void)context.buffer.allocate(DType::kBf16, shape); });
+    };
+    EXPECT_THAT(refused({4, -1}), HasSubstr("allocate shape[1]: got -1 in [4, -1], wanted 0"));
+    EXPECT_THAT(refused({}), HasSubstr("[] (0 dimensions)"));
+    EXPECT_THAT(refused({1, 2, 3, 4, 5}), HasSubstr("[1, 2, 3, 4, 5] (5 dimensions)"));
+    EXPECT_EQ(context.buffer.allocate(DType::kBf16, {0, 64}).view().num_elems(), 0);
     expect_usable(context);
   });
 }
@@ -377,41 +412,18 @@ TEST(BadInput, ADispatchAgainstACombineIsADisagreementNotAHang) {
   });
 }
 
-TEST(BadInput, RanksThatDisagreeOnTheConfigurationAreToldInWhichField) {
-  auto bootstraps = make_in_process_bootstraps(3);
-  const auto errors = test::run_rank_threads(3, [&](int rank) {
-    Group group(std::move(bootstraps[static_cast<std::size_t>(rank)]));
-    Config config = test::test_config();
-    config.max_in_flight = rank == 2 ? 3 : 4;
-    const Buffer buffer(group, config);
+TEST(BadInput, RanksThatTheGroupHasNotAreRefused) {
+  run([](const RankContext& context) {
+    const DispatchResult result = context.buffer.dispatch(context.inputs.request());
+    for (const int rank : {-1, 2, 7}) {
+      EXPECT_THAT(
+          text_of<InvalidArgument>([&] { (void)result.handle().tokens_of_rank(rank); }),
+          AllOf(HasSubstr("tokens_of_rank: got " + std::to_string(rank)), HasSubstr("0 to 1")));
+      EXPECT_THAT(text_of<InvalidArgument>([&] { (void)context.group.world_rank(rank); }),
+                  AllOf(HasSubstr("world_rank: got " + std::to_string(rank)), HasSubstr("0 to 1")));
+    }
+    EXPECT_FALSE(result.handle().tokens_of_rank(1).empty());
   });
-  for (const std::string& error : errors) {
-    EXPECT_THAT(error, AllOf(HasSubstr("max_in_flight"), HasSubstr("has 3"), HasSubstr("has 4")));
-  }
-}
-
-TEST(BadInput, ConfigurationFieldsOutOfRangeAreNamed) {
-  const auto refused = [](const std::function<void(Config&)>& spoil) {
-    auto bootstraps = make_in_process_bootstraps(1);
-    Group group(std::move(bootstraps[0]));
-    Config config = test::test_config();
-    spoil(config);
-    return text_of<InvalidArgument>([&] { const Buffer buffer(group, config); });
-  };
-  EXPECT_THAT(refused([](Config& c) { c.max_in_flight = 0; }), HasSubstr("max_in_flight: got 0"));
-  EXPECT_THAT(refused([](Config& c) { c.num_channels = 65; }), HasSubstr("num_channels: got 65"));
-  EXPECT_THAT(refused([](Config& c) { c.heap_bytes = 8192; }), HasSubstr("control block"));
-  EXPECT_THAT(refused([](Config& c) { c.timeout = std::chrono::milliseconds(0); }),
-              HasSubstr("timeout"));
-}
-
-TEST(BadInput, SeveralNodesAreRefusedUntilThereIsATransport) {
-  auto bootstraps = make_in_process_bootstraps(2);
-  const auto errors = test::run_rank_threads(2, [&](int rank) {
-    Group group(std::move(bootstraps[static_cast<std::size_t>(rank)]), {.ranks_per_node = 1});
-    const Buffer buffer(group, test::test_config());
-  });
-  EXPECT_THAT(errors[0], HasSubstr("2 nodes of 1 ranks"));
 }
 
 }  // namespace

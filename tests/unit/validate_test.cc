@@ -107,6 +107,29 @@ TEST(CheckRows, CollapsesLeadingDimensionsOnlyWhenTheyHaveNoGaps) {
   expect_refused([&] { check_rows(view, collapsing); }, "leading dimensions without gaps");
 }
 
+Rows rows_at(std::size_t offset, std::int64_t num_rows, std::uint64_t stride_bytes) {
+  return {memory.data() + offset, num_rows, 16, stride_bytes};
+}
+
+TEST(RowsOverlap, IsTrueWhereAByteBelongsToBoth) {
+  const Rows rows = rows_at(64, 4, 32);
+  EXPECT_TRUE(rows_overlap(rows, rows, 32));
+  EXPECT_TRUE(rows_overlap(rows, rows_at(64 + 3 * 32, 1, 32), 32));
+  EXPECT_TRUE(rows_overlap(rows_at(64 + 3 * 32 + 16, 2, 32), rows, 32));
+  EXPECT_TRUE(rows_overlap(rows, rows_at(0, 3, 64), 32));
+  EXPECT_FALSE(rows_overlap(rows, rows_at(64 + 4 * 32, 4, 32), 32));
+  EXPECT_FALSE(rows_overlap(rows, rows_at(32, 1, 32), 32));
+  EXPECT_FALSE(rows_overlap(rows, rows_at(64, 0, 32), 32));
+}
+
+TEST(RowsOverlap, IsFalseForColumnsOfOneMatrixSideBySide) {
+  const Rows left = rows_at(0, 8, 96);
+  EXPECT_FALSE(rows_overlap(left, rows_at(32, 8, 96), 32));
+  EXPECT_FALSE(rows_overlap(rows_at(96 + 64, 4, 96), left, 32));
+  EXPECT_TRUE(rows_overlap(left, rows_at(16, 8, 96), 32));
+  EXPECT_TRUE(rows_overlap(left, rows_at(80, 8, 96), 32));  // its end is the next row's begin
+}
+
 TEST(CheckVector, ReturnsItsPointerOrNamesWhatIsWrong) {
   const RowsWanted wanted{.name = "w", .dtypes = {DType::kFp32}, .num_rows = 6, .alignment = 4};
   ConstTensorView view(memory.data(), DType::kFp32, {6});
