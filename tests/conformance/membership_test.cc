@@ -5,7 +5,6 @@
 
 #include <vector>
 
-#include "benchmarks/common/verifier.h"
 #include "tests/support/masked_case.h"
 #include "tests/support/moe_group.h"
 
@@ -17,32 +16,7 @@ using ::testing::ElementsAreArray;
 using ::testing::HasSubstr;
 
 Workload world(Layout layout) {
-  Workload result;
-  result.num_ranks = 5;
-  result.tokens = 37;
-  result.hidden = 128;
-  result.topk = 6;
-  result.num_experts = 20;
-  result.layout = layout;
-  result.max_tokens = layout == Layout::kPadded ? 40 : 0;
-  return result;
-}
-
-void exchange(Buffer& buffer, const test::MaskedCase& masked) {
-  DispatchResult landed = buffer.dispatch(masked.request());
-  const bench::Verifier verifier(masked.reference());
-  const bench::VerifyReport rows = verifier.check_dispatch(landed);
-  EXPECT_TRUE(rows.ok()) << rows.first;
-  EXPECT_THAT(landed.handle().lost_entries(), ElementsAreArray(masked.lost_entries()));
-  EXPECT_EQ(landed.handle().num_experts(), 20);
-
-  bench::fill_expert_rows(*masked.reference(), landed.x());
-  CombineRequest request{.x = landed.x(), .handle = landed.handle()};
-  if (masked.reference()->workload().weighted_combine()) {
-    request.topk_weights = masked.inputs().topk_weights();
-  }
-  const bench::VerifyReport sums = verifier.check_combine(buffer.combine(request));
-  EXPECT_TRUE(sums.ok()) << sums.first;
+  return test::small_world(5, layout);
 }
 
 void run_members(const Membership& membership, const Workload& shape) {
@@ -53,8 +27,11 @@ void run_members(const Membership& membership, const Workload& shape) {
     EXPECT_EQ(group.world_rank(rank), membership.members[static_cast<std::size_t>(rank)]);
     Buffer buffer(group, test::test_config());
     const test::MaskedCase masked(shape, membership, rank);
-    exchange(buffer, masked);
-    exchange(buffer, masked);
+    test::exchange(buffer, masked);
+    test::exchange(buffer, masked);
+    const DispatchHandle handle = buffer.dispatch(masked.request()).handle();
+    EXPECT_THAT(handle.lost_entries(), ElementsAreArray(masked.lost_entries()));
+    EXPECT_EQ(handle.num_experts(), 20);
     group.bootstrap().barrier();
   });
   EXPECT_THAT(errors, ::testing::Each(""));

@@ -22,7 +22,6 @@
 #include <utility>
 #include <vector>
 
-#include "benchmarks/common/verifier.h"
 #include "switchyard/switchyard.h"
 #include "tests/support/loopback.h"
 #include "tests/support/masked_case.h"
@@ -33,7 +32,6 @@
 namespace switchyard {
 namespace {
 
-using bench::Workload;
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
@@ -46,18 +44,6 @@ constexpr int kRounds = 20;
 #else
 constexpr int kRounds = 100;
 #endif
-
-Workload workload(Layout layout) {
-  Workload result;
-  result.num_ranks = kWorld;
-  result.tokens = 48;
-  result.hidden = 512;
-  result.topk = 4;
-  result.num_experts = 16;
-  result.layout = layout;
-  result.max_tokens = layout == Layout::kPadded ? 48 : 0;
-  return result;
-}
 
 std::int64_t now_ns() {
   return std::chrono::nanoseconds(Clock::now().time_since_epoch()).count();
@@ -164,7 +150,7 @@ class RankLife {
   bool exchange_until_wanted(Group& group, Buffer& buffer, const Membership& membership) {
     std::vector<test::MaskedCase> cases;
     for (const Layout layout : kLayouts) {
-      cases.emplace_back(workload(layout), membership, group.rank());
+      cases.emplace_back(test::small_world(kWorld, layout), membership, group.rank());
     }
     Board::Rank& mine = board_.ranks[static_cast<std::size_t>(rank_)];
     for (std::uint64_t count = 1;; ++count) {
@@ -177,7 +163,7 @@ class RankLife {
         // Nobody gets past this exchange before this rank issues it, so all see it before the next.
         board_.leave_at.store(leave_ticket(count + 1));
       }
-      exchange(buffer, cases[count % cases.size()]);
+      test::exchange(buffer, cases[count % cases.size()]);
       if (count == 1) {
         mine.usable_ns.store(now_ns());
       }
@@ -187,22 +173,6 @@ class RankLife {
 
   [[nodiscard]] std::uint64_t leave_ticket(std::uint64_t count) const {
     return (generation_ << 40U) + count;
-  }
-
-  static void exchange(Buffer& buffer, const test::MaskedCase& masked) {
-    DispatchResult landed = buffer.dispatch(masked.request());
-    const bench::Verifier verifier(masked.reference());
-    const bench::VerifyReport rows = verifier.check_dispatch(landed);
-    EXPECT_TRUE(rows.ok()) << rows.first;
-    const auto lost = landed.handle().lost_entries();
-    EXPECT_TRUE(lost.empty() || std::ranges::equal(lost, masked.lost_entries()));
-    bench::fill_expert_rows(*masked.reference(), landed.x());
-    CombineRequest request{.x = landed.x(), .handle = landed.handle()};
-    if (masked.reference()->workload().weighted_combine()) {
-      request.topk_weights = masked.inputs().topk_weights();
-    }
-    const bench::VerifyReport sums = verifier.check_combine(buffer.combine(request));
-    EXPECT_TRUE(sums.ok()) << sums.first;
   }
 
   void note_loss(const Group& group, int named, const std::string& message) const {

@@ -3,6 +3,8 @@
 // experts were never named.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <memory>
@@ -11,10 +13,24 @@
 
 #include "benchmarks/common/reference.h"
 #include "benchmarks/common/token_data.h"
+#include "benchmarks/common/verifier.h"
 #include "benchmarks/common/workload.h"
 #include "switchyard/switchyard.h"
 
 namespace switchyard::test {
+
+/// A small world with 4 experts on each rank.
+inline bench::Workload small_world(int num_ranks, Layout layout) {
+  bench::Workload result;
+  result.num_ranks = num_ranks;
+  result.tokens = 45;
+  result.hidden = 512;
+  result.topk = 6;
+  result.num_experts = 4 * num_ranks;
+  result.layout = layout;
+  result.max_tokens = layout == Layout::kPadded ? 48 : 0;
+  return result;
+}
 
 /// One member's part.
 class MaskedCase {
@@ -86,5 +102,22 @@ class MaskedCase {
   std::unique_ptr<bench::RankInputs> inputs_;
   std::shared_ptr<const bench::Reference> reference_;
 };
+
+/// A verified dispatch and combine of one member.
+inline void exchange(Buffer& buffer, const MaskedCase& masked) {
+  DispatchResult landed = buffer.dispatch(masked.request());
+  const bench::Verifier verifier(masked.reference());
+  const bench::VerifyReport rows = verifier.check_dispatch(landed);
+  EXPECT_TRUE(rows.ok()) << rows.first;
+  const auto lost = landed.handle().lost_entries();
+  EXPECT_TRUE(lost.empty() || std::ranges::equal(lost, masked.lost_entries()));
+  bench::fill_expert_rows(*masked.reference(), landed.x());
+  CombineRequest request{.x = landed.x(), .handle = landed.handle()};
+  if (masked.reference()->workload().weighted_combine()) {
+    request.topk_weights = masked.inputs().topk_weights();
+  }
+  const bench::VerifyReport sums = verifier.check_combine(buffer.combine(request));
+  EXPECT_TRUE(sums.ok()) << sums.first;
+}
 
 }  // namespace switchyard::test
