@@ -10,6 +10,7 @@
 #include "benchmarks/cli/plot.h"
 #include "benchmarks/cli/progress.h"
 #include "benchmarks/cli/side_by_side.h"
+#include "benchmarks/cli/system_error.h"
 #include "benchmarks/cli/trace_output.h"
 #include "switchyard/error.h"
 #include "switchyard/version.h"
@@ -72,6 +73,10 @@ void write_outputs(const Report& report) {
   }
   if (!options.plot_path.empty()) {
     write_plot(report, options.plot_path);
+  }
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    throw_system_error("write the table to the standard output",
+                       "the files that were asked for are complete");
   }
 }
 

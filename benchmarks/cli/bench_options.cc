@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cstring>
 #include <sstream>
@@ -393,6 +394,31 @@ BenchOptions check(RawOptions raw, const Surroundings& surroundings) {
   return options;
 }
 
+/// CLI11 says what it got, and not what it wanted: the option's own help does.
+std::string describe_bad_value(const CLI::App& bench, const std::string& problem) {
+  for (const CLI::Option* option : bench.get_options()) {
+    const std::string name = option->get_name();
+    const std::size_t at = problem.find(name);
+    const std::size_t end = at + name.size();
+    if (name.empty() || at == std::string::npos ||
+        (end < problem.size() && (problem[end] == '-' || std::isalpha(problem[end]) != 0))) {
+      continue;
+    }
+    const std::string type = option->get_type_name();
+    const std::string wanted = type == "BOOL"      ? "true or false"
+                               : type == "SECONDS" ? "a number of seconds"
+                               : option->get_option_text() == "SIZE"
+                                   ? "a size such as 4096 or 256MiB"
+                                   : "a whole number that fits";
+    return fmt::format("switchyard bench: {}: got \"{}\", wanted {}. {}\n",
+                       name.substr(2),
+                       fmt::join(option->results(), " "),
+                       wanted,
+                       option->get_description());
+  }
+  return fmt::format("switchyard bench: {}\n", problem);
+}
+
 ParsedCommandLine leave(int exit_code, const std::string& message) {
   return {.options = std::nullopt, .exit_code = exit_code, .message = message};
 }
@@ -448,6 +474,10 @@ ParsedCommandLine parse_command_line(const std::vector<std::string>& args,
       return {.sim = sim_arguments};
     }
     return {.options = check(raw, surroundings)};
+  } catch (const CLI::ConversionError& error) {
+    return leave(kExitBadArguments, describe_bad_value(bench, error.what()));
+  } catch (const CLI::ValidationError& error) {
+    return leave(kExitBadArguments, describe_bad_value(bench, error.what()));
   } catch (const CLI::ParseError& error) {
     std::ostringstream out;
     std::ostringstream problem;

@@ -11,17 +11,18 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <thread>
 #include <utility>
 
 #include "benchmarks/cli/rank_runner.h"
 #include "benchmarks/cli/start_line.h"
 #include "benchmarks/cli/supervisor.h"
+#include "benchmarks/cli/system_error.h"
 #include "benchmarks/common/core_binding.h"
 #include "switchyard/bootstrap.h"
 #include "switchyard/error.h"
@@ -36,11 +37,6 @@ constexpr int kStartLinePatience = 10;
 
 /// The launcher searches a line again with every 4 KiB of it that arrive: 60 KiB are soon found.
 constexpr std::size_t kTraceEventsPerLine = 1000;
-
-[[noreturn]] void throw_system_error(const char* doing) {
-  const int error = errno;
-  throw SystemError(error, fmt::format("cannot {}: {}", doing, std::strerror(error)));
-}
 
 // The store's socket, bound to a free port of this machine before any rank exists, so that no other
 // program can take it.
@@ -83,6 +79,22 @@ std::string random_secret() {
     throw_system_error("get random bytes for this run's secret");
   }
   return fmt::format("{:02x}", fmt::join(bytes, ""));
+}
+
+/// The library speaks of its Config, of which the user of the command knows the options.
+std::string in_words_of_the_command(std::string message) {
+  constexpr std::pair<std::string_view, std::string_view> kOptions[] = {
+      {"Config::heap_bytes", "--heap-bytes"},
+      {"Config::num_workers", "--workers"},
+      {"Config::num_channels", "--channels"},
+      {"Config::expert_copies", "--expert-copies"},
+      {"Config::timeout", "--timeout"}};
+  for (const auto& [field, option] : kOptions) {
+    for (std::size_t at = 0; (at = message.find(field, at)) != std::string::npos;) {
+      message.replace(at, field.size(), option);
+    }
+  }
+  return message;
 }
 
 RankFailure describe_exception(int rank) {
@@ -289,11 +301,11 @@ LaunchResult Launch::judge(const SupervisedRun& run, const RankMessages& message
     return {.exit_code = kExitFailed, .failure = describe_end(*killed)};
   }
   if (const std::optional<RankFailure> failure = messages.failure()) {
+    const std::string message = in_words_of_the_command(failure->message);
     const bool callers_mistake = failure->code == ErrorCode::kInvalidArgument;
     return {.exit_code = callers_mistake ? kExitBadArguments : kExitFailed,
-            .failure = failure->rank >= 0
-                           ? fmt::format("rank {}: {}", failure->rank, failure->message)
-                           : failure->message};
+            .failure =
+                failure->rank >= 0 ? fmt::format("rank {}: {}", failure->rank, message) : message};
   }
   const auto failed =
       std::find_if(run.ends.begin(), run.ends.end(), [](const ChildEnd& end) { return !end.ok(); });

@@ -19,8 +19,9 @@ int run(const std::vector<std::string>& args) {
     return bench::run_sim(*parsed.sim);
   }
   if (!parsed.options) {
-    fmt::print(parsed.exit_code == bench::kExitOk ? stdout : stderr, "{}", parsed.message);
-    return parsed.exit_code;
+    std::FILE* to = parsed.exit_code == bench::kExitOk ? stdout : stderr;
+    fmt::print(to, "{}", parsed.message);
+    return std::fflush(to) == 0 ? parsed.exit_code : bench::kExitFailed;
   }
   std::string command = "switchyard";
   for (const std::string& arg : args) {

@@ -10,7 +10,7 @@
 #include <cstring>
 
 #include "benchmarks/cli/supervisor.h"
-#include "switchyard/error.h"
+#include "benchmarks/cli/system_error.h"
 
 namespace switchyard::bench {
 namespace {
@@ -23,12 +23,8 @@ class MemoryFile {
  public:
   explicit MemoryFile(const char* what) : fd_(::memfd_create(what, MFD_CLOEXEC)) {
     if (fd_ < 0) {
-      const int error = errno;
-      throw SystemError(
-          error,
-          fmt::format("cannot make a memory file for {}: {}; close some files or free memory",
-                      what,
-                      std::strerror(error)));
+      throw_system_error(fmt::format("make a memory file for {}", what),
+                         "close some files or free memory");
     }
   }
   MemoryFile(const MemoryFile&) = delete;
@@ -40,12 +36,8 @@ class MemoryFile {
     while (done < text.size()) {
       const ssize_t count = ::write(fd_, text.data() + done, text.size() - done);
       if (count < 0 && errno != EINTR) {
-        const int error = errno;
-        throw SystemError(
-            error,
-            fmt::format("cannot write {} bytes of input for a program: {}; free some memory",
-                        text.size(),
-                        std::strerror(error)));
+        throw_system_error(fmt::format("write {} bytes of input for a program", text.size()),
+                           "free some memory");
       }
       done += static_cast<std::size_t>(count > 0 ? count : 0);
     }
@@ -82,6 +74,11 @@ int become(const std::vector<std::string>& argv, int input_fd, int output_fd, in
 }
 
 }  // namespace
+
+std::string ProgramResult::describe_end() const {
+  return signal != 0 ? fmt::format("was killed by signal {} ({})", signal, ::strsignal(signal))
+                     : fmt::format("ended with exit code {}", exit_code);
+}
 
 ProgramResult run_program(const std::vector<std::string>& argv, const std::string& input) {
   MemoryFile input_file("input");

@@ -16,6 +16,9 @@ struct ProgramResult {
   [[nodiscard]] bool ok() const { return exit_code == 0 && signal == 0 && interrupted_by == 0; }
   [[nodiscard]] bool missing() const { return exit_code == kMissing; }
 
+  /// "was killed by signal 9 (Killed)" or "ended with exit code 3".
+  [[nodiscard]] std::string describe_end() const;
+
   static constexpr int kMissing = 127;
 };
 

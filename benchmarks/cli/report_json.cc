@@ -42,6 +42,7 @@ ordered_json config_json(const BenchOptions& options) {
       {"workers", options.num_workers},
       {"channels", options.num_channels},
       {"heap_bytes", options.heap_bytes},
+      {"iterations", options.iterations},
       {"warmup", options.warmup},
       {"timeout_ms", options.timeout.count()},
       {"trace_events", options.trace_events}};

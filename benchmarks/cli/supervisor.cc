@@ -1,7 +1,6 @@
 #include "benchmarks/cli/supervisor.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -13,23 +12,16 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
-#include <cstring>
 #include <optional>
 
-#include "switchyard/error.h"
+#include "benchmarks/cli/system_error.h"
 
 namespace switchyard::bench {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-[[noreturn]] void throw_system_error(const char* doing) {
-  const int error = errno;
-  throw SystemError(
-      error,
-      fmt::format(
-          "cannot {}: {}; check the limits of this user (ulimit -a)", doing, std::strerror(error)));
-}
+constexpr const char* kAdvice = "check the limits of this user (ulimit -a)";
 
 // While it lives, the signals that end a run wait in a descriptor instead of killing this process.
 class SignalQueue {
@@ -46,7 +38,7 @@ class SignalQueue {
       const int error = errno;
       (void)::sigprocmask(SIG_SETMASK, &before_, nullptr);
       errno = error;
-      throw_system_error("watch for signals");
+      throw_system_error("watch for signals", kAdvice);
     }
   }
   SignalQueue(const SignalQueue&) = delete;
@@ -119,7 +111,7 @@ class Run {
   void start(const Supervisor::ChildMain& child_main) {
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
-      throw_system_error("make a pipe for a child process");
+      throw_system_error("make a pipe for a child process", kAdvice);
     }
     std::fflush(nullptr);  // else the child would print this process's buffered text again
     const pid_t parent = ::getpid();
@@ -129,7 +121,7 @@ class Run {
       ::close(ends[0]);
       ::close(ends[1]);
       errno = error;
-      throw_system_error("start a child process");
+      throw_system_error("start a child process", kAdvice);
     }
     if (pid == 0) {
       if (policy_.own_process_group) {

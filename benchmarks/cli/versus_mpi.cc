@@ -28,6 +28,7 @@ std::vector<std::string> rival_command(const BenchOptions& options,
   command.push_back(mpi_bench_path());
   const std::vector<std::pair<const char*, std::string>> arguments{
       {"--plan", rival.plan},
+      {"--ranks", number(workload.num_ranks)},
       {"--tokens", number(workload.tokens)},
       {"--hidden", number(workload.hidden)},
       {"--topk", number(workload.topk)},
@@ -37,6 +38,7 @@ std::vector<std::string> rival_command(const BenchOptions& options,
       {"--quantize", std::string(quantize_name(workload.quantize))},
       {"--layout", std::string(layout_name(workload.layout))},
       {"--expert-alignment", number(workload.expert_alignment)},
+      {"--zero-padding", workload.zero_padding ? "true" : "false"},
       {"--max-tokens", number(workload.max_tokens)},
       {"--routing", workload.routing},
       {"--seed", std::to_string(workload.seed)},
@@ -114,10 +116,10 @@ bool run_mpi(const BenchOptions& options,
   }
   if (!result.ok()) {
     throw SystemError(EIO,
-                      fmt::format("{} --plan {} ended with exit code {}: {}",
+                      fmt::format("{} --plan {} {}: {}",
                                   kProgram,
                                   rival.plan,
-                                  result.exit_code,
+                                  result.describe_end(),
                                   last_lines(result.error_output + result.output, 5)));
   }
   const MpiTimes more = parse_mpi_output(result.output);

@@ -122,6 +122,11 @@ void check_types(const Workload& workload) {
 
 void check_layout(const Workload& workload) {
   check_range("expert-alignment", workload.expert_alignment, 1, std::int64_t{1} << 20);
+  if (workload.zero_padding && workload.layout != Layout::kExpertMajor) {
+    throw InvalidArgument(fmt::format(
+        "zero-padding: got it with layout {}, wanted expert-major; leave --zero-padding out",
+        layout_name(workload.layout)));
+  }
   if (workload.layout == Layout::kPadded && workload.places() < workload.tokens) {
     throw InvalidArgument(fmt::format("max-tokens: got {}, wanted at least the {} tokens of a rank",
                                       workload.max_tokens,

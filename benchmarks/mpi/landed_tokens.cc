@@ -3,13 +3,15 @@
 #include <algorithm>
 #include <cstring>
 
+#include "csrc/protocol/packet.h"
+
 namespace switchyard::bench {
 
 std::size_t TokenNote::bytes(int num_entries) {
   constexpr std::size_t kAlignment = 16;
   const std::size_t used =
       kHeaderBytes + static_cast<std::size_t>(num_entries) * (sizeof(std::int64_t) + sizeof(float));
-  return (used + kAlignment - 1) / kAlignment * kAlignment;
+  return protocol::round_up(used, kAlignment);
 }
 
 void TokenNote::write(std::byte* note,

@@ -63,6 +63,8 @@ class LandedTokens {
   }
   /// First row of each local expert and the number of rows: [experts_per_rank + 1].
   [[nodiscard]] std::span<const std::int64_t> expert_offsets() const { return offsets_; }
+  /// Expert-major: where the rows of an expert end and its padding begins.
+  [[nodiscard]] std::int64_t end_of_rows(std::size_t expert) const { return next_[expert]; }
 
  private:
   std::vector<LandedExpert> experts_;

@@ -53,6 +53,7 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--topk", workload.topk, "experts of each token");
   app.add_option("--experts", workload.num_experts, "experts of all ranks");
   app.add_option("--expert-alignment", workload.expert_alignment, "expert-major: rows");
+  app.add_option("--zero-padding", workload.zero_padding, "expert-major: alignment rows are zero");
   app.add_option("--max-tokens", workload.max_tokens, "padded: places for each expert and source");
   app.add_option("--routing", workload.routing, routing_help());
   app.add_option("--seed", workload.seed, "of routing and data");

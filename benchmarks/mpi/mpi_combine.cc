@@ -1,17 +1,10 @@
 #include "benchmarks/mpi/mpi_combine.h"
 
 #include "benchmarks/mpi/reduce_queue.h"
+#include "benchmarks/mpi/to_size.h"
 #include "csrc/targets/host/row_ops.h"
 
 namespace switchyard::bench {
-
-namespace {
-
-std::size_t to_size(std::int64_t value) {
-  return static_cast<std::size_t>(value);
-}
-
-}  // namespace
 
 MpiCombine::MpiCombine(const Communicator& communicator,
                        const Workload& workload,

@@ -74,6 +74,7 @@ class MpiDispatch {
   void place_rows();
   void unpack();
   void unpack_row(int source, int slot);
+  void zero_padding();
   void unpack_rank_major(int source, int slot);
   void store_metadata(std::int64_t row, int source, int slot);
 

@@ -124,6 +124,7 @@ TEST(BenchCli, WritesFilesThatParseWhenTheyAreAsked) {
   for (const char* key : {"commit", "hardware", "command", "config", "routing", "results"}) {
     EXPECT_TRUE(document.contains(key)) << key;
   }
+  EXPECT_EQ(document.at("config").at("iterations"), 3);
   ASSERT_EQ(document.at("results").size(), 4U);
   for (const auto& measured : document.at("results")) {
     EXPECT_TRUE(measured.at("verified").get<bool>());
@@ -195,7 +196,17 @@ TEST(BenchCli, LeavesWithTwoWhenArgumentsAreWrong) {
 TEST(BenchCli, SaysWhatIsNeededWhenTheHeapIsTooSmall) {
   const ProgramResult result = bench("--hidden 7168 --tokens 512 --heap-bytes 2MiB --iterations 1");
   EXPECT_EQ(result.exit_code, kExitFailed);
-  EXPECT_THAT(result.error_output, AllOf(HasSubstr("rank"), HasSubstr("heap")));
+  EXPECT_THAT(result.error_output, AllOf(HasSubstr("rank"), HasSubstr("--heap-bytes")));
+  const ProgramResult tiny = bench(std::string(kSmall) + " --heap-bytes 8KiB");
+  EXPECT_EQ(tiny.exit_code, kExitBadArguments);
+  EXPECT_THAT(tiny.error_output, HasSubstr("--heap-bytes: got 8192"));
+}
+
+TEST(BenchCli, FailsWhenTheTableCannotBeWritten) {
+  const ProgramResult result = run_program(
+      {"sh", "-c", std::string(SY_CLI_PATH) + " bench " + kSmall + " --ranks 2 > /dev/full"}, "");
+  EXPECT_EQ(result.exit_code, kExitFailed);
+  EXPECT_THAT(result.error_output, HasSubstr("cannot write the table to the standard output"));
 }
 
 // A run that goes on until it is ended from outside.

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -81,6 +82,7 @@ class MpiRivals : public ::testing::TestWithParam<MpiRival> {
 TEST_P(MpiRivals, AreRightInEveryByteWhenLayoutsAndTypesVary) {
   expect_right("--layout rank-major");
   expect_right("--layout expert-major --expert-alignment 8 --dtype fp32");
+  expect_right("--layout expert-major --expert-alignment 8 --zero-padding true --ranks 4");
   expect_right("--layout padded --max-tokens 32 --dtype fp16");
   expect_right("--layout rank-major --quantize fp8-ue8m0");
   expect_right("--layout expert-major --quantize fp8-fp32");
@@ -123,6 +125,27 @@ TEST(VersusMpi, SaysWhatIsKnownWhenThePlanIsNot) {
   EXPECT_EQ(result.exit_code, kExitBadArguments);
   EXPECT_THAT(result.error_output,
               AllOf(HasSubstr("ring"), HasSubstr("plain"), HasSubstr("dedup")));
+}
+
+TEST(VersusMpi, NamesTheSignalWhenMpirunIsKilled) {
+  if (!have_rivals()) {
+    GTEST_SKIP() << "this build has no " << rival_path() << ", or the machine no mpirun";
+  }
+  const test::TempDir dir;
+  std::ofstream script(dir.file("mpirun"));
+  script << "#!/bin/sh\n[ \"$1\" = --version ] || kill -9 $$\n";
+  script.close();
+  std::filesystem::permissions(dir.file("mpirun"), std::filesystem::perms::owner_all);
+  const ProgramResult result =
+      run_program({"sh",
+                   "-c",
+                   fmt::format("PATH=$(dirname {}):$PATH exec {} bench --versus mpi --tokens 8 {}",
+                               dir.file("mpirun"),
+                               SY_CLI_PATH,
+                               kSmall)},
+                  "");
+  EXPECT_EQ(result.exit_code, kExitFailed);
+  EXPECT_THAT(result.error_output, HasSubstr("was killed by signal 9"));
 }
 
 TEST(VersusMpi, ReportsBothRivalsWhenTheyAreAsked) {

@@ -115,7 +115,14 @@ TEST(BenchOptions, SaysGotAndWantedWhenAValueIsWrong) {
   EXPECT_THAT(refusal("--expert-copies both"), AllOf(HasSubstr("both"), HasSubstr("receiver")));
   EXPECT_THAT(refusal("--versus nccl"), AllOf(HasSubstr("nccl"), HasSubstr("mpi")));
   EXPECT_THAT(refusal("--sweep --tokens 1"), HasSubstr("sweep"));
-  EXPECT_THAT(refusal("--tokens many"), HasSubstr("many"));
+  EXPECT_THAT(refusal("--tokens many"),
+              AllOf(HasSubstr("tokens: got \"many\""), HasSubstr("wanted a whole number")));
+  EXPECT_THAT(refusal("--expert-alignment 1e99"), HasSubstr("expert-alignment: got \"1e99\""));
+  EXPECT_THAT(refusal("--heap-bytes big"), AllOf(HasSubstr("\"big\""), HasSubstr("256MiB")));
+  EXPECT_THAT(refusal("--bind perhaps"), HasSubstr("wanted true or false"));
+  EXPECT_THAT(refusal("--timeout soon"), HasSubstr("wanted a number of seconds"));
+  EXPECT_THAT(refusal("--zero-padding --layout padded"),
+              AllOf(HasSubstr("zero-padding"), HasSubstr("padded"), HasSubstr("expert-major")));
   EXPECT_THAT(refusal("--no-verify"), HasSubstr("--no-verify"));
 }
 
