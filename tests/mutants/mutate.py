@@ -30,11 +30,11 @@ TABLE = {
          "begin + kRegionUnit >= args.op.control.block_bytes()", "permit: a region one page too low"),
         ("begin >= args.op.control.block_bytes()", None,
          "begin > args.op.control.block_bytes()", "permit: the lowest region is refused"),
-        ("begin + args.landing_of(args.padded_rows()).region_bytes() <= args.op.peers.stride_bytes", None,
-         "begin + args.landing_of(args.padded_rows()).region_bytes() <= args.op.peers.stride_bytes + kRegionUnit",
+        ("begin + args.landing_of(args.padded_rows()).region_bytes() <=\n               args.op.peers.end_of_heap()", None,
+         "begin + args.landing_of(args.padded_rows()).region_bytes() <= args.op.peers.end_of_heap() + kRegionUnit",
          "permit: a region one page too high"),
-        ("begin + args.landing_of(args.padded_rows()).region_bytes() <= args.op.peers.stride_bytes", None,
-         "begin + args.landing_of(args.padded_rows()).region_bytes() < args.op.peers.stride_bytes",
+        ("begin + args.landing_of(args.padded_rows()).region_bytes() <=\n               args.op.peers.end_of_heap()", None,
+         "begin + args.landing_of(args.padded_rows()).region_bytes() < args.op.peers.end_of_heap()",
          "permit: the highest region is refused"),
         ("word_tag(signature) == args.op.epoch", None, "true", "permit: a signature of any epoch counts"),
         ("word_tag(status) == args.op.epoch", None, "true", "permit: a status of any epoch counts"),
@@ -69,11 +69,11 @@ TABLE = {
          "begin + kRegionUnit >= args_->op.control.block_bytes()", "answer: a region one page too low"),
         ("begin >= args_->op.control.block_bytes()", None,
          "begin > args_->op.control.block_bytes()", "answer: the lowest region is refused"),
-        ("begin + args_->landing_of(rows).region_bytes() <= args_->op.peers.stride_bytes", None,
-         "begin + args_->landing_of(rows).region_bytes() <= args_->op.peers.stride_bytes + kRegionUnit",
+        ("begin + args_->landing_of(rows).region_bytes() <= args_->op.peers.end_of_heap()", None,
+         "begin + args_->landing_of(rows).region_bytes() <= args_->op.peers.end_of_heap() + kRegionUnit",
          "answer: a region one page too high"),
-        ("begin + args_->landing_of(rows).region_bytes() <= args_->op.peers.stride_bytes", None,
-         "begin + args_->landing_of(rows).region_bytes() < args_->op.peers.stride_bytes",
+        ("begin + args_->landing_of(rows).region_bytes() <= args_->op.peers.end_of_heap()", None,
+         "begin + args_->landing_of(rows).region_bytes() < args_->op.peers.end_of_heap()",
          "answer: the highest region is refused"),
         ("base >= 0", None, "base >= -1", "answer: a base of -1"),
         ("base >= 0", None, "base > 0", "answer: a base of 0 is refused"),
@@ -113,7 +113,7 @@ TABLE = {
 }
 # A line with one of these compares an epoch, a tag or a capacity.
 GUARDED = re.compile(r"word_tag\([a-z_]+\) [!=]=|[!=]= (?:op\.signature|wanted\))|capacity_rows <|<= limit|block_bytes\(\)|"
-                     r"<= args(?:_->|\.)op\.peers\.stride_bytes|<= problem\.max_tokens|>= place\.num_rows|run_rows\)|"
+                     r"args(?:_->|\.)op\.peers\.end_of_heap\(\)|<= problem\.max_tokens|>= place\.num_rows|run_rows\)|"
                      r"[a-z] [<>]=? 0 &&|counted_rows_")
 COMPARES = re.compile(r"[<>]=|[!=]=| [<>] ")
 
