@@ -55,7 +55,7 @@ SAMPLES = {
         [("csrc/a.cc", 'std::getenv("A");\n'), ("benchmarks/cli/a.cc", 'secure_getenv("A");\n')],
         [
             ("csrc/bootstrap/environment.cc", 'std::getenv("A");\n'),
-            ("benchmarks/common/environment.cc", 'std::getenv("A");\n'),
+            ("csrc/bootstrap/environment.cc", 'std::getenv("A");\n'),
             ("tests/process/a_test.cc", 'setenv("A", "1", 1);\n'),
         ],
     ),
