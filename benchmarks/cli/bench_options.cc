@@ -410,9 +410,13 @@ std::string describe_bad_value(const CLI::App& bench, const std::string& problem
                                : option->get_option_text() == "SIZE"
                                    ? "a size such as 4096 or 256MiB"
                                    : "a whole number that fits";
-    return fmt::format("switchyard bench: {}: got \"{}\", wanted {}. {}\n",
+    // A value that its transformation refused is only in the problem's text.
+    const std::string got = option->results().empty()
+                                ? problem
+                                : fmt::format("\"{}\"", fmt::join(option->results(), " "));
+    return fmt::format("switchyard bench: {}: got {}, wanted {}. {}\n",
                        name.substr(2),
-                       fmt::join(option->results(), " "),
+                       got,
                        wanted,
                        option->get_description());
   }
