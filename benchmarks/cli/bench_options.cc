@@ -405,15 +405,14 @@ std::string describe_bad_value(const CLI::App& bench, const std::string& problem
       continue;
     }
     const std::string type = option->get_type_name();
+    const bool is_size = option->get_option_text() == "SIZE";
     const std::string wanted = type == "BOOL"      ? "true or false"
                                : type == "SECONDS" ? "a number of seconds"
-                               : option->get_option_text() == "SIZE"
-                                   ? "a size such as 4096 or 256MiB"
-                                   : "a whole number that fits";
-    // A value that its transformation refused is only in the problem's text.
-    const std::string got = option->results().empty()
-                                ? problem
-                                : fmt::format("\"{}\"", fmt::join(option->results(), " "));
+                               : is_size           ? "a size such as 4096 or 256MiB"
+                                                   : "a whole number that fits";
+    // The transformation of sizes takes the value apart: it is only in the problem's text.
+    const std::string got =
+        is_size ? problem : fmt::format("\"{}\"", fmt::join(option->results(), " "));
     return fmt::format("switchyard bench: {}: got {}, wanted {}. {}\n",
                        name.substr(2),
                        got,

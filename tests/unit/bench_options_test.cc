@@ -118,7 +118,8 @@ TEST(BenchOptions, SaysGotAndWantedWhenAValueIsWrong) {
   EXPECT_THAT(refusal("--tokens many"),
               AllOf(HasSubstr("tokens: got \"many\""), HasSubstr("wanted a whole number")));
   EXPECT_THAT(refusal("--expert-alignment 1e99"), HasSubstr("expert-alignment: got \"1e99\""));
-  EXPECT_THAT(refusal("--heap-bytes big"), AllOf(HasSubstr("big"), HasSubstr("256MiB")));
+  EXPECT_THAT(refusal("--heap-bytes 5big"),
+              AllOf(HasSubstr("got --heap-bytes: big"), HasSubstr("256MiB")));
   EXPECT_THAT(refusal("--bind perhaps"), HasSubstr("wanted true or false"));
   EXPECT_THAT(refusal("--timeout soon"), HasSubstr("wanted a number of seconds"));
   EXPECT_THAT(refusal("--zero-padding --layout padded"),
