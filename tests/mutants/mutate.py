@@ -30,10 +30,10 @@ TABLE = {
          "begin + kRegionUnit >= args.op.control.block_bytes()", "permit: a region one page too low"),
         ("begin >= args.op.control.block_bytes()", None,
          "begin > args.op.control.block_bytes()", "permit: the lowest region is refused"),
-        ("begin + args.landing_of(args.padded_rows()).region_bytes() <=\n               args.op.peers.end_of_heap()", None,
+        ("begin + args.landing_of(args.padded_rows()).region_bytes() <= args.op.peers.end_of_heap()", None,
          "begin + args.landing_of(args.padded_rows()).region_bytes() <= args.op.peers.end_of_heap() + kRegionUnit",
          "permit: a region one page too high"),
-        ("begin + args.landing_of(args.padded_rows()).region_bytes() <=\n               args.op.peers.end_of_heap()", None,
+        ("begin + args.landing_of(args.padded_rows()).region_bytes() <= args.op.peers.end_of_heap()", None,
          "begin + args.landing_of(args.padded_rows()).region_bytes() < args.op.peers.end_of_heap()",
          "permit: the highest region is refused"),
         ("word_tag(signature) == args.op.epoch", None, "true", "permit: a signature of any epoch counts"),
@@ -113,7 +113,7 @@ TABLE = {
 }
 # A line with one of these compares an epoch, a tag or a capacity.
 GUARDED = re.compile(r"word_tag\([a-z_]+\) [!=]=|[!=]= (?:op\.signature|wanted\))|capacity_rows <|<= limit|block_bytes\(\)|"
-                     r"args(?:_->|\.)op\.peers\.end_of_heap\(\)|<= problem\.max_tokens|>= place\.num_rows|run_rows\)|"
+                     r"end_of_heap\(\);|<= problem\.max_tokens|>= place\.num_rows|run_rows\)|"
                      r"[a-z] [<>]=? 0 &&|counted_rows_")
 COMPARES = re.compile(r"[<>]=|[!=]=| [<>] ")
 

@@ -188,7 +188,7 @@ TEST_F(CountExchangeFailures, RefusesStatusesThatItDoesNotKnow) {
 TEST_F(CountExchangeFailures, RefusesAnswersThatLeadOutsideTheLandingOrTheHeap) {
   const auto operation = dispatch(experts_);
   const protocol::OperationArgs& op = operation->args.op;
-  const std::uint64_t heap = op.peers.stride_bytes;
+  const std::uint64_t heap = op.peers.end_of_heap();
   const std::uint64_t inside = op.control.block_bytes();
   expect_answer_refused([](const HandMadePeer& from) { from.answer(0, 2, {0}); });
   expect_answer_refused(

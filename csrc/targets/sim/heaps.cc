@@ -16,19 +16,23 @@ void Heaps::Free::operator()(std::byte* memory) const {
 
 Heaps::Heaps(const protocol::ControlLayout& control, std::uint64_t heap_bytes)
     : control_(control), heap_bytes_(protocol::round_up(heap_bytes, memory::kRegionAlignment)) {
-  const std::uint64_t all = control.num_ranks * heap_bytes_;
+  const std::uint64_t all = control.num_ranks * stride_bytes();
   memory_.reset(static_cast<std::byte*>(std::aligned_alloc(memory::kRegionAlignment, all)));
   if (memory_ == nullptr || heap_bytes_ < control.block_bytes()) {
     throw std::bad_alloc();
   }
   for (std::uint32_t rank = 0; rank < control.num_ranks; ++rank) {
-    std::fill_n(memory_.get() + rank * heap_bytes_, control.block_bytes(), std::byte{0});
+    std::fill_n(memory_.get() + rank * stride_bytes(), control.block_bytes(), std::byte{0});
     heaps_.emplace_back(control.block_bytes(), heap_bytes_);
   }
 }
 
 protocol::Peers Heaps::peers(int rank) const {
-  return {memory_.get(), heap_bytes_, rank, static_cast<std::int32_t>(control_.num_ranks)};
+  return {memory_.get(),
+          stride_bytes(),
+          rank,
+          static_cast<std::int32_t>(control_.num_ranks),
+          heap_bytes_};
 }
 
 std::uint64_t Heaps::allocate(int rank, std::uint64_t bytes) {

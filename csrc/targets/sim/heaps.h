@@ -64,6 +64,10 @@ class Heaps {
     std::map<std::uint64_t, std::uint64_t> regions;  // offset -> bytes
   };
 
+  /// A page of nothing behind each heap, as every target has it.
+  [[nodiscard]] std::uint64_t stride_bytes() const {
+    return heap_bytes_ + memory::kRegionAlignment;
+  }
   [[nodiscard]] std::string name_control(int rank, std::uint64_t offset) const;
   [[nodiscard]] const RankHeap& heap(int rank) const {
     return heaps_[static_cast<std::size_t>(rank)];

@@ -25,7 +25,7 @@ void check_row(const void* at, std::size_t bytes) {
 SimWarp::SimWarp(WeakMemory& memory, int rank, std::string name)
     : memory_(&memory), rank_(rank), id_(memory.add_warp(rank, std::move(name))) {}
 
-Word SimWarp::load_acquire(const Word* from, std::source_location where) {
+Word SimWarp::load_acquire(const Word* from, Place where) {
   before_read(from, sizeof(Word));
   memory_->acquire(id_, from, {Ordering::kAcquire, where});
   return observe(from);
@@ -51,11 +51,11 @@ void SimWarp::store_relaxed(Word* to, Word value) {
   memory_->store_word(id_, to, value);
 }
 
-void SimWarp::store_release(Word* to, Word value, std::source_location where) {
+void SimWarp::store_release(Word* to, Word value, Place where) {
   memory_->store_release(id_, to, value, {Ordering::kRelease, where});
 }
 
-void SimWarp::add_release(Word* to, Word value, std::source_location where) {
+void SimWarp::add_release(Word* to, Word value, Place where) {
   memory_->add_release(id_, to, value, {Ordering::kAddRelease, where});
 }
 

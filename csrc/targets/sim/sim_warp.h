@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <source_location>
 #include <string>
 #include <unordered_map>
 
@@ -20,16 +19,12 @@ class SimWarp {
  public:
   SimWarp(WeakMemory& memory, int rank, std::string name);
 
-  [[nodiscard]] protocol::Word load_acquire(
-      const protocol::Word* from, std::source_location where = std::source_location::current());
+  [[nodiscard]] protocol::Word load_acquire(const protocol::Word* from,
+                                            Place where = Place::current());
   [[nodiscard]] protocol::Word load_relaxed(const protocol::Word* from);
   void store_relaxed(protocol::Word* to, protocol::Word value);
-  void store_release(protocol::Word* to,
-                     protocol::Word value,
-                     std::source_location where = std::source_location::current());
-  void add_release(protocol::Word* to,
-                   protocol::Word value,
-                   std::source_location where = std::source_location::current());
+  void store_release(protocol::Word* to, protocol::Word value, Place where = Place::current());
+  void add_release(protocol::Word* to, protocol::Word value, Place where = Place::current());
 
   void copy_row(std::byte* const* to,
                 int num_dests,

@@ -9,11 +9,37 @@
 
 namespace switchyard::sim {
 
+#if defined(__cpp_lib_source_location)
+using Place = std::source_location;
+#else
+/// For compilers that do not know it yet (clang 14).
+class Place {
+ public:
+  static constexpr Place current(const char* file = __builtin_FILE(),
+                                 const char* function = __builtin_FUNCTION(),
+                                 unsigned line = __builtin_LINE()) {
+    Place place;
+    place.file_ = file;
+    place.function_ = function;
+    place.line_ = line;
+    return place;
+  }
+  [[nodiscard]] constexpr const char* file_name() const { return file_; }
+  [[nodiscard]] constexpr const char* function_name() const { return function_; }
+  [[nodiscard]] constexpr unsigned line() const { return line_; }
+
+ private:
+  const char* file_ = "";
+  const char* function_ = "";
+  unsigned line_ = 0;
+};
+#endif
+
 enum class Ordering : std::uint8_t { kAcquire, kRelease, kAddRelease };
 
 struct Site {
   Ordering ordering = Ordering::kAcquire;
-  std::source_location where = std::source_location::current();
+  Place where = Place::current();
 
   /// "mailbox.h:41".
   [[nodiscard]] std::string name() const;
