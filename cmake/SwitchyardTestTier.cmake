@@ -29,10 +29,10 @@ if(SWITCHYARD_SANITIZE MATCHES "thread")
   endif()
 endif()
 
-# All tiers but unit and sim start several ranks each: two cores' worth of work to ctest's scheduler.
+# All tiers but unit, sim and emulated start several ranks each that run at once: two cores' worth of work to ctest's scheduler.
 function(switchyard_discover_tests target tier labels filter)
   set(processors 2)
-  if(tier MATCHES "^(unit|sim)$")
+  if(tier MATCHES "^(unit|sim|emulated.*)$")
     set(processors 1)
   endif()
   gtest_discover_tests(
