@@ -49,6 +49,7 @@ concept Warp = requires(W& warp,
   /// Words and floats that an acquire has made visible, of this rank or a peer.
   { warp.load_word(words) } -> std::same_as<std::uint32_t>;
   { warp.load_float(floats) } -> std::same_as<float>;
+  /// Address and bytes: multiples of 4.
   warp.zero_row(row, std::size_t{});
   /// Quantises one row and puts rows and scales to several places (dst and scales of the
   /// description are not used).

@@ -20,14 +20,13 @@ using CombineBlock = BlockMemory<CombineLaunch>;
 template <class Warp>
 __device__ void move_combine_rows(Warp& warp, const CombineBlock& block) {
   const protocol::CombineArgs& args = block.launch.args;
-  const std::uint64_t timeout_ns = block.launch.launch.timeout_ns;
   const int mover = warp_of_rank() - 1;
   const int movers = warps_of_rank() - 1;
   for (int channel = mover; args.copies_in() && channel < args.op.num_channels; channel += movers) {
-    run_role(warp, protocol::CombineCopyIn(&args, channel), args.op, timeout_ns);
+    run_role(warp, protocol::CombineCopyIn(&args, channel), block);
   }
   for (int channel = mover; channel < args.op.num_channels; channel += movers) {
-    run_role(warp, protocol::CombineAccumulate(&args, channel), args.op, timeout_ns);
+    run_role(warp, protocol::CombineAccumulate(&args, channel), block);
   }
 }
 
@@ -41,8 +40,8 @@ __global__ void __launch_bounds__(kThreadsPerBlock, 1)
   const OperationLaunch& launch = block.launch.launch;
   CudaWarp<Hints> warp(&block.warps[warp_of_block()], launch.regions, launch.num_regions);
   if (warp_of_rank() == 0) {
-    describe_operation(args.op, launch.descriptor, block.epoch);
-    run_role(warp, protocol::CombineAnnounce(&args), args.op, launch.timeout_ns);
+    describe_operation(args.op, launch.descriptor);
+    run_role(warp, protocol::CombineAnnounce(&args), block);
   } else {
     move_combine_rows(warp, block);
   }

@@ -61,7 +61,7 @@ __device__ WarpSplit split_by_workload(Warp& warp, const DispatchBlock& block) {
   if (!receivers_copy(args)) {
     return split_warps(movers, 1, 0);
   }
-  run_role(warp, AwaitCounts(&args.op), args.op, block.launch.launch.timeout_ns);
+  run_role(warp, AwaitCounts(&args.op), block);
   return split_warps(movers,
                      sum_rows(args.routing.rows_per_rank, num_ranks),
                      sum_rows(args.landing.rows_from, num_ranks));
@@ -72,7 +72,7 @@ template <class Role, class Warp>
 __device__ void run_channels(Warp& warp, const DispatchBlock& block, int idx, int count) {
   const protocol::DispatchArgs& args = block.launch.args;
   for (int channel = idx; channel < args.op.num_channels; channel += count) {
-    run_role(warp, Role(&args, channel), args.op, block.launch.launch.timeout_ns);
+    run_role(warp, Role(&args, channel), block);
   }
 }
 
@@ -99,8 +99,8 @@ __global__ void __launch_bounds__(kThreadsPerBlock, 1)
   const OperationLaunch& launch = block.launch.launch;
   CudaWarp<Hints> warp(&block.warps[warp_of_block()], launch.regions, launch.num_regions);
   if (warp_of_rank() == 0) {
-    describe_operation(args.op, launch.descriptor, block.epoch);
-    run_role(warp, protocol::CountExchange(&args), args.op, launch.timeout_ns);
+    describe_operation(args.op, launch.descriptor);
+    run_role(warp, protocol::CountExchange(&args), block);
   } else {
     move_dispatch_rows(warp, block);
   }

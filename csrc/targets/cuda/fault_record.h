@@ -24,10 +24,11 @@ inline __device__ bool fault_raised(const protocol::OperationArgs& op) {
 }
 
 /// Tells every rank that this one waited past the deadline.
-/// Called by:  one lane
+/// Called by:  one lane. `epoch` is the operation's number, not its tag
 /// Ordering:   the record is released behind its fields; pairs with the host's look after the
 /// kernel
 inline __device__ void raise_timeout(const protocol::OperationArgs& op,
+                                     std::uint64_t epoch,
                                      protocol::RoleKind role,
                                      const protocol::WaitPoint& wait) {
   for (int rank = 0; rank < op.peers.num_ranks; ++rank) {
@@ -43,7 +44,7 @@ inline __device__ void raise_timeout(const protocol::OperationArgs& op,
     record->wait = static_cast<std::uint32_t>(wait.kind);
     record->expected = wait.expected;
     record->seen = wait.seen;
-    record->epoch = op.epoch;
+    record->epoch = epoch;
     ptx::st_release_sys(&record->state, kFaultReadable);
   }
 }

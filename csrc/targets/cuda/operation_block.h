@@ -51,14 +51,13 @@ __device__ void cta_begin(BlockMemory<Launch>& block, const Launch& given) {
 }
 
 /// Publishes what this rank is about to do, for peers that disagree.
-/// Called by: one thread of the rank, before its first hello
+/// Called by: all lanes of one warp of the rank, before its first hello, which releases it
 inline __device__ void describe_operation(const protocol::OperationArgs& op,
-                                          const protocol::OperationDescriptor& descriptor,
-                                          std::uint64_t epoch) {
+                                          const protocol::OperationDescriptor& descriptor) {
   auto* to = reinterpret_cast<protocol::OperationDescriptor*>(
       op.peers.local(op.control.descriptor(op.slot())));
   *to = descriptor;
-  to->epoch = epoch;
+  to->epoch = op.epoch;  // the tag: what readers compare
 }
 
 /// Counts the block as done. True in the one thread that is the last of the rank's: it alone may

@@ -45,10 +45,19 @@ __device__ void copy_by_lanes(std::byte* const* dests,
   }
 }
 
+/// Shapes: dst and bytes multiples of 4: scales in the caller's memory are no more than that
 inline __device__ void zero_by_lanes(std::byte* dst, std::uint32_t bytes, int lane) {
-  for (std::uint32_t at = static_cast<std::uint32_t>(lane) * sizeof(uint4); at < bytes;
-       at += kLanes * sizeof(uint4)) {
-    ptx::st_global_16(dst + at, uint4{0, 0, 0, 0});
+  const auto idx = static_cast<std::uint32_t>(lane);
+  const bool by_vectors = (reinterpret_cast<std::uintptr_t>(dst) | bytes) % sizeof(uint4) == 0;
+  if (by_vectors) {
+    for (std::uint32_t at = idx * sizeof(uint4); at < bytes; at += kLanes * sizeof(uint4)) {
+      ptx::st_global_16(dst + at, uint4{0, 0, 0, 0});
+    }
+    return;
+  }
+  for (std::uint32_t at = idx * sizeof(std::uint32_t); at < bytes;
+       at += kLanes * sizeof(std::uint32_t)) {
+    ptx::st_global_4(dst + at, 0);
   }
 }
 

@@ -17,11 +17,12 @@ struct WarpSplit {
 };
 
 /// Divides `num_warps` warps in proportion to the rows of each task, at least one for each. A task
-/// without rows has only words to look at: then all warps take the other one first.
+/// without rows has only words to look at: then all warps take the other one first. So they do when
+/// a fault came before the counts, which are anything then.
 SY_HOST_DEVICE constexpr WarpSplit split_warps(std::int32_t num_warps,
                                                std::int64_t send_rows,
                                                std::int64_t receive_rows) {
-  if (num_warps < 2 || send_rows == 0 || receive_rows == 0) {
+  if (num_warps < 2 || send_rows <= 0 || receive_rows <= 0) {
     return {num_warps, num_warps, true};
   }
   const std::int64_t rows = send_rows + receive_rows;
@@ -32,6 +33,7 @@ SY_HOST_DEVICE constexpr WarpSplit split_warps(std::int32_t num_warps,
 }
 
 static_assert(split_warps(8, 100, 0).shared);
+static_assert(split_warps(8, 100, -100).shared);
 static_assert(split_warps(8, 100, 100).senders == 4);
 static_assert(split_warps(8, 1, 1000).senders == 1);
 static_assert(split_warps(8, 1000, 1).receivers == 1);
