@@ -32,7 +32,7 @@ float random_float(std::mt19937_64& random) {
   return std::ldexp(random() % 2 == 0 ? mantissa : -mantissa, exponent);
 }
 
-void draw_element_type(DispatchPlan& plan, Dice& dice) {
+void draw_element_type(DispatchPlan& plan, const ExchangePlan& all, Dice& dice) {
   if (dice.one_in(4)) {
     plan.dtype = DType::kBf16;
     plan.quantize = dice.one_in(2) ? Quantize::kFp8ScalesFp32 : Quantize::kFp8ScalesUe8m0;
@@ -45,6 +45,9 @@ void draw_element_type(DispatchPlan& plan, Dice& dice) {
     const DType dtypes[] = {DType::kBf16, DType::kFp16, DType::kFp32};
     plan.dtype = dtypes[dice.between(0, 2)];
     plan.hidden = 8 * dice.between(1, 2);
+  }
+  if (all.wide_rows) {
+    plan.hidden = 16 * dice.between(1, 300);
   }
 }
 
@@ -81,11 +84,11 @@ DispatchPlan draw_dispatch(const ExchangePlan& all, std::mt19937_64& random) {
   Dice dice(random);
   DispatchPlan plan;
   plan.layout = static_cast<Layout>(dice.between(0, 2));
-  plan.topk = dice.between(1, 5);
-  plan.num_experts = all.num_ranks * dice.between(1, 3);
+  plan.topk = dice.between(1, all.max_topk);
+  plan.num_experts = all.num_ranks * dice.between(1, all.max_experts_per_rank);
   plan.index_dtype = dice.one_in(2) ? DType::kInt32 : DType::kInt64;
   plan.weighted = dice.one_in(2);
-  draw_element_type(plan, dice);
+  draw_element_type(plan, all, dice);
   const int most_tokens = dice.between(0, all.max_tokens);
   if (plan.layout == Layout::kExpertMajor) {
     plan.expert_alignment = dice.between(1, 4);
@@ -111,7 +114,7 @@ DispatchPlan draw_follower(const ExchangePlan& all, int follows, std::mt19937_64
   plan.refused_by = -1;
   plan.carries_scales = false;
   plan.quantize = Quantize::kNone;
-  draw_element_type(plan, dice);
+  draw_element_type(plan, all, dice);
   for (DispatchPlan::Source& source : plan.sources) {
     draw_rows(source, plan, random);
   }
@@ -253,6 +256,9 @@ ExchangePlan make_plan(std::uint64_t seed, const PlanLimits& limits) {
   plan.max_in_flight = dice.between(limits.min_in_flight, limits.max_in_flight);
   plan.chunk_tokens = dice.between(1, 3);
   plan.max_tokens = limits.max_tokens;
+  plan.max_topk = limits.max_topk;
+  plan.max_experts_per_rank = limits.max_experts_per_rank;
+  plan.wide_rows = limits.wide_rows;
   plan.expert_copies = dice.one_in(2) ? ExpertCopies::kBySender : ExpertCopies::kByReceiver;
   const bool steady = dice.one_in(4);
   const int num_operations = dice.between(1, limits.max_operations);

@@ -87,6 +87,9 @@ struct ExchangePlan {
   int max_in_flight = 1;
   int chunk_tokens = 1;
   int max_tokens = 7;  ///< of a rank and dispatch
+  int max_topk = 5;
+  int max_experts_per_rank = 3;
+  bool wide_rows = false;  ///< of up to 4800 elements, larger than a GPU's stages
   ExpertCopies expert_copies = ExpertCopies::kBySender;
   std::vector<DispatchPlan> dispatches;
   std::vector<CombinePlan> combines;
@@ -106,6 +109,9 @@ struct PlanLimits {
   int max_in_flight = 2;
   int max_operations = 9;
   int max_tokens = 7;
+  int max_topk = 5;
+  int max_experts_per_rank = 3;
+  bool wide_rows = false;
   bool refusals = false;  ///< some dispatches fail
 };
 

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <utility>
 
 #include "benchmarks/sim/exchange_check.h"
+#include "benchmarks/sim/exchange_request.h"
 
 namespace switchyard::sim {
 namespace {
@@ -186,49 +188,15 @@ void RankProgram::issue_next() {
 
 void RankProgram::issue_dispatch(std::size_t index) {
   const DispatchPlan& plan = plan_.dispatches[index];
-  const DispatchPlan::Source& source = plan.sources[static_cast<std::size_t>(rank_)];
   Dispatched& dispatched = dispatched_[index];
-  const std::int64_t words = plan.scale_words();
-  DispatchRequest request;
-  request.x = {source.x.data(), plan.dtype, {source.num_tokens, plan.hidden}};
-  request.quantize = plan.quantize;
-  if (plan.carries_scales) {
-    request.scales = {source.scales.data(), DType::kFp32, {source.num_tokens, words}};
-  }
-  if (source.caller_output) {
-    const std::int64_t spare = plan.refused_by == rank_ ? -1 : static_cast<std::int64_t>(index % 2);
-    const std::int64_t rows = naive_.landing(static_cast<int>(index), rank_).num_rows + spare;
-    const auto bytes = static_cast<std::size_t>(rows) * plan.landed_row_bytes();
-    dispatched.rows = std::make_unique<GuardedBuffer>(bytes);
-    request.out_x = {dispatched.rows->data(), plan.landed_dtype(), {rows, plan.hidden}};
-    if (words != 0) {
-      const bool packed = plan.quantize == Quantize::kFp8ScalesUe8m0;
-      dispatched.scales =
-          std::make_unique<GuardedBuffer>(static_cast<std::size_t>(rows * words) * 4);
-      request.out_scales = {
-          dispatched.scales->data(), packed ? DType::kUe8m0x4 : DType::kFp32, {rows, words}};
-    }
-  }
+  DispatchCall call = make_dispatch_call(plan, naive_, static_cast<int>(index), rank_);
+  dispatched.rows = std::move(call.rows);
+  dispatched.scales = std::move(call.scales);
+  std::shared_ptr<const runtime::HandleState> previous;
   if (plan.follows >= 0) {
-    const auto& followed = dispatched_[static_cast<std::size_t>(plan.follows)];
-    dispatched.operation = world_.rank(rank_).issue(request, followed.operation->handle);
-    return;
+    previous = dispatched_[static_cast<std::size_t>(plan.follows)].operation->handle;
   }
-  std::vector<std::int32_t> narrow(source.topk_idx.begin(), source.topk_idx.end());
-  const bool wide = plan.index_dtype == DType::kInt64;
-  request.topk_idx = {wide ? static_cast<const void*>(source.topk_idx.data()) : narrow.data(),
-                      plan.index_dtype,
-                      {source.num_tokens, plan.topk}};
-  if (plan.weighted) {
-    request.topk_weights = {
-        source.topk_weights.data(), DType::kFp32, {source.num_tokens, plan.topk}};
-  }
-  request.num_experts = plan.num_experts;
-  request.layout = plan.layout;
-  request.expert_alignment = plan.expert_alignment;
-  request.zero_padding = plan.zero_padding;
-  request.max_tokens = plan.max_tokens;
-  dispatched.operation = world_.rank(rank_).issue(request);
+  dispatched.operation = world_.rank(rank_).issue(call.request, previous);
 }
 
 /// Puts the expert outputs where the plan wants them.
@@ -261,34 +229,12 @@ ConstTensorView RankProgram::place_expert_rows(std::size_t index) {
 
 void RankProgram::issue_combine(std::size_t index) {
   const CombinePlan& plan = plan_.combines[index];
-  const DispatchPlan& dispatch = plan_.dispatches[static_cast<std::size_t>(plan.dispatch)];
   const Dispatched& dispatched = dispatched_[static_cast<std::size_t>(plan.dispatch)];
-  const CombineData& data = naive_.data(static_cast<int>(index), rank_);
   Combined& combined = combined_[index];
-  const std::int64_t num_rows = dispatched.operation->handle->num_rows;
-  const std::int64_t num_tokens = dispatch.sources[static_cast<std::size_t>(rank_)].num_tokens;
-  CombineRequest request;
-  request.x = place_expert_rows(index);
-  if (plan.weighs_rows) {
-    request.row_weights = {data.row_weights.data(), DType::kFp32, {num_rows}};
-  }
-  if (plan.weighs_entries) {
-    request.topk_weights = {data.topk_weights.data(), DType::kFp32, {num_tokens, dispatch.topk}};
-  }
-  if (plan.sums_topk_weights) {
-    const int entries = dispatch.layout == Layout::kRankMajor ? dispatch.topk : 1;
-    request.row_topk_weights = {data.row_topk_weights.data(), DType::kFp32, {num_rows, entries}};
-  }
-  for (int i = 0; i < plan.num_biases; ++i) {
-    request.bias[static_cast<std::size_t>(i)] = {
-        data.biases[i].data(), plan.dtype, {num_tokens, dispatch.hidden}};
-  }
-  if (plan.caller_output[static_cast<std::size_t>(rank_)]) {
-    const auto elems = static_cast<std::size_t>(num_tokens * dispatch.hidden);
-    combined.out = std::make_unique<GuardedBuffer>(elems * dtype_bytes(plan.dtype));
-    request.out = {combined.out->data(), plan.dtype, {num_tokens, dispatch.hidden}};
-  }
-  combined.operation = world_.rank(rank_).issue(request, dispatched.operation->handle);
+  const ConstTensorView rows = place_expert_rows(index);
+  CombineCall call = make_combine_call(plan_, naive_, static_cast<int>(index), rank_, rows);
+  combined.out = std::move(call.out);
+  combined.operation = world_.rank(rank_).issue(call.request, dispatched.operation->handle);
 }
 
 void RankProgram::finish_dispatch(std::size_t index) {

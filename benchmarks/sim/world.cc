@@ -93,13 +93,26 @@ bool WorldRank::can_issue() const {
   return unfinished_.empty() || epoch_ + 1 - *unfinished_.begin() < limit;
 }
 
-std::shared_ptr<runtime::DispatchOperation> WorldRank::issue(
+std::shared_ptr<runtime::DispatchOperation> WorldRank::prepare(
     const DispatchRequest& request, const std::shared_ptr<const runtime::HandleState>& previous) {
   auto operation = runtime::make_dispatch(context(), request, previous);
   if (operation->handle->layout == Layout::kPadded) {
     prepare_padded(*operation);
   }
   start(operation);
+  return operation;
+}
+
+std::shared_ptr<runtime::CombineOperation> WorldRank::prepare(
+    const CombineRequest& request, const std::shared_ptr<const runtime::HandleState>& handle) {
+  auto operation = runtime::make_combine(context(), request, handle);
+  start(operation);
+  return operation;
+}
+
+std::shared_ptr<runtime::DispatchOperation> WorldRank::issue(
+    const DispatchRequest& request, const std::shared_ptr<const runtime::HandleState>& previous) {
+  auto operation = prepare(request, previous);
   const protocol::DispatchArgs* args = &operation->args;
   auto& roles = running_.back().roles;
   const auto tables = tables_of(*operation, memory_);
@@ -116,8 +129,7 @@ std::shared_ptr<runtime::DispatchOperation> WorldRank::issue(
 
 std::shared_ptr<runtime::CombineOperation> WorldRank::issue(
     const CombineRequest& request, const std::shared_ptr<const runtime::HandleState>& handle) {
-  auto operation = runtime::make_combine(context(), request, handle);
-  start(operation);
+  auto operation = prepare(request, handle);
   const protocol::CombineArgs* args = &operation->args;
   auto& roles = running_.back().roles;
   const auto tables = tables_of(*operation, memory_);

@@ -42,6 +42,13 @@ class WorldRank {
   WorldRank(WeakMemory& memory, const WorldOptions& options, const Config& config, int rank);
 
   [[nodiscard]] bool can_issue() const;
+  /// Builds an operation and counts it as issued; the caller has its roles played.
+  std::shared_ptr<runtime::DispatchOperation> prepare(
+      const DispatchRequest& request,
+      const std::shared_ptr<const runtime::HandleState>& previous = nullptr);
+  std::shared_ptr<runtime::CombineOperation> prepare(
+      const CombineRequest& request, const std::shared_ptr<const runtime::HandleState>& handle);
+  /// As prepare, with roles to be stepped.
   std::shared_ptr<runtime::DispatchOperation> issue(
       const DispatchRequest& request,
       const std::shared_ptr<const runtime::HandleState>& previous = nullptr);
