@@ -53,7 +53,6 @@ std::unique_ptr<Bootstrap> attempt(const RegroupOptions& options,
   store.rank = static_cast<int>(place - members.begin());
   store.num_ranks = static_cast<int>(members.size());
   store.secret = secret_of(options, members);
-  store.listener_fd = -1;
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
       deadline.end() - bootstrap::Deadline::Clock::now());
   return bootstrap::join_tcp_store(store, std::clamp(left, std::chrono::milliseconds{1}, kAttempt));

@@ -102,10 +102,8 @@ struct Bell {
 struct WaitBoard {
   Word looks;  ///< grows while a thread of the rank waits: one that stands still does not wait, or
                ///< is stopped
-  Word blocked;  ///< make_wait() of what it waits for, or kNotBlocked
+  Word blocked;  ///< make_wait() of what it waited for at its last look, 0 before the first
 };
-
-inline constexpr Word kNotBlocked = 0;
 
 /// A wait in one word: peer + 1 | role | wait kind | channel.
 SY_HOST_DEVICE constexpr Word make_wait(std::int32_t peer,

@@ -48,8 +48,11 @@ enum class ScaleFormat : std::uint8_t {
       2,  ///< one biased power-of-two exponent (a byte) per 128 elements, four packed in 32 bits
 };
 
+inline constexpr float kE4m3Max = 448.0F;  ///< largest e4m3 number
+inline constexpr float kMinAmax = 1e-4F;   ///< keeps the scale of a block of zeroes from being zero
+
 /// bf16 -> fp8 e4m3, one scale per 128 elements (the last block may be short). Per block:
-///   amax  = max(largest |x| that is not NaN, 1e-4)
+///   amax  = max(largest |x| that is not NaN, kMinAmax)
 ///   kFp32:  scale = amax / 448 (fp32 division), inverse = 448 / amax (fp32 division)
 ///   kUe8m0: scale = the smallest power of two >= amax / 448 (fp32 division), inverse = 1 / scale
 ///   (exact);

@@ -214,8 +214,7 @@ std::vector<int> BufferState::lost_ranks() const {
   std::vector<int> lost;
   for (int rank = 0; rank < peers_.num_ranks; ++rank) {
     if (rank == named || watch_->is_dead(rank)) {
-      lost.push_back(membership_.whole() ? rank
-                                         : membership_.members[static_cast<std::size_t>(rank)]);
+      lost.push_back(membership_.world_rank(rank));
     }
   }
   for (int rank = 0; rank < membership_.world_ranks; ++rank) {

@@ -69,10 +69,11 @@ Group::Group(std::unique_ptr<Bootstrap> bootstrap, const GroupOptions& options)
     check_nodes(topology_);
     check_members(membership_, topology_.num_ranks);
   });
-  const auto digests = bootstrap::gather_values(*bootstrap_, membership_digest(membership_));
+  const std::uint64_t digest = membership_digest(membership_);
+  const auto digests = bootstrap::gather_values(*bootstrap_, digest);
   const auto all = bootstrap::gather_values(*bootstrap_, topology_.ranks_per_node);
   for (std::size_t rank = 0; rank < all.size(); ++rank) {
-    if (digests[rank] != membership_digest(membership_)) {
+    if (digests[rank] != digest) {
       throw ConfigMismatch(
           static_cast<int>(rank),
           fmt::format(
@@ -99,7 +100,7 @@ int Group::world_rank(int rank) const {
                     fmt::format("{}", rank),
                     fmt::format("a rank of the group, 0 to {}", num_ranks() - 1));
   }
-  return membership_.whole() ? rank : membership_.members[static_cast<std::size_t>(rank)];
+  return membership_.world_rank(rank);
 }
 
 }  // namespace switchyard

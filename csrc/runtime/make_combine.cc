@@ -226,16 +226,16 @@ void add_roles(CombineOperation& operation) {
 
 }  // namespace
 
-std::shared_ptr<CombineOperation> prepare_combine(
-    const OperationContext& context,
-    const CombineRequest& request,
-    const std::shared_ptr<const HandleState>& handle) {
+std::shared_ptr<CombineOperation> make_combine(const OperationContext& context,
+                                               const CombineRequest& request,
+                                               const std::shared_ptr<const HandleState>& handle) {
   auto operation = std::make_shared<CombineOperation>(context.epoch);
   operation->handle = handle;
   const Rows x = check_x(request, *handle);
   fill_problem(*operation, request, x);
   fill_experts(*operation, context, request, x);
-  (void)check_topk_weights(request, *handle);
+  fill_contributions(*operation);
+  fill_routing(*operation, request);
   fill_output(*operation, request, x);
   describe(*operation);
   protocol::CombineArgs& args = operation->args;
@@ -244,15 +244,6 @@ std::shared_ptr<CombineOperation> prepare_combine(
   args.op.flags = &operation->flags;
   args.op.failure = &operation->failure;
   args.chunk_tokens = context.config->chunk_tokens;
-  return operation;
-}
-
-std::shared_ptr<CombineOperation> make_combine(const OperationContext& context,
-                                               const CombineRequest& request,
-                                               const std::shared_ptr<const HandleState>& handle) {
-  auto operation = prepare_combine(context, request, handle);
-  fill_contributions(*operation);
-  fill_routing(*operation, request);
   add_roles(*operation);
   return operation;
 }

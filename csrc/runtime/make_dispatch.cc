@@ -117,52 +117,40 @@ Rows check_topk_weights(const DispatchRequest& request, const routing::RouteShap
                      .alignment = sizeof(float)});
 }
 
-/// The caller's routing, checked but not read: a route without entries.
-std::shared_ptr<SourceRoute> check_route(const OperationContext& context,
-                                         const DispatchRequest& request,
-                                         std::int64_t num_tokens) {
+/// Reads the caller's routing into a SourceRoute.
+std::shared_ptr<const SourceRoute> read_route(const OperationContext& context,
+                                              const DispatchRequest& request,
+                                              std::int64_t num_tokens) {
   const ConstTensorView& topk = check_topk(request, num_tokens);
   const int num_ranks = context.op.peers.num_ranks;
-  auto source = std::make_shared<SourceRoute>();
-  source->index_dtype = topk.dtype;
-  source->weighted = request.topk_weights.given();
-  source->route.row_per_expert = request.layout != Layout::kRankMajor;
-  source->route.shape = {static_cast<int>(num_tokens),
-                         static_cast<int>(topk.shape[1]),
-                         request.num_experts / context.world_ranks() * num_ranks,
-                         num_ranks,
-                         num_ranks};
-  if (source->weighted) {
-    (void)check_topk_weights(request, source->route.shape);
-  }
-  return source;
-}
-
-void read_route(const OperationContext& context,
-                const DispatchRequest& request,
-                SourceRoute& source) {
-  const routing::RouteShape shape = source.route.shape;
+  const int experts_per_rank = request.num_experts / context.world_ranks();
+  const routing::RouteShape shape{static_cast<int>(num_tokens),
+                                  static_cast<int>(topk.shape[1]),
+                                  experts_per_rank * num_ranks,
+                                  num_ranks,
+                                  num_ranks};
   const Membership& membership = context.membership;
   const routing::ExpertMap experts =
       membership.whole()
           ? routing::ExpertMap{}
-          : routing::map_experts(
-                membership.members, membership.world_ranks, shape.experts_per_rank());
-  source.route = routing::make_route(shape, request.topk_idx, source.route.row_per_expert, experts);
-  if (source.weighted) {
-    source.weight.resize(source.route.expert.size());
-    pack_rows(check_topk_weights(request, shape),
-              static_cast<std::size_t>(shape.topk) * sizeof(float),
-              source.weight.data());
+          : routing::map_experts(membership.members, membership.world_ranks, experts_per_rank);
+  auto source = std::make_shared<SourceRoute>();
+  source->index_dtype = topk.dtype;
+  source->route = routing::make_route(shape, topk, request.layout != Layout::kRankMajor, experts);
+  if (request.topk_weights.given()) {
+    const Rows weights = check_topk_weights(request, shape);
+    source->weighted = true;
+    source->weight.resize(source->route.expert.size());
+    pack_rows(weights, static_cast<std::size_t>(shape.topk) * sizeof(float), source->weight.data());
   }
+  return source;
 }
 
 /// The handle of a dispatch about to be counted, or of one that follows an earlier route.
 std::shared_ptr<HandleState> make_handle(const OperationContext& context,
                                          const DispatchRequest& request,
                                          const std::shared_ptr<const HandleState>& previous,
-                                         const Rows& x,
-                                         RouteReader read_route) {
+                                         const Rows& x) {
   if (previous != nullptr) {
     if (request.topk_idx.given() || request.topk_weights.given()) {
       refuse("topk_idx or topk_weights", "a tensor beside a handle", "one or the other");
@@ -186,9 +174,7 @@ std::shared_ptr<HandleState> make_handle(const OperationContext& context,
   handle->max_tokens = request.max_tokens;
   handle->expert_alignment = request.expert_alignment;
   handle->zero_padding = request.zero_padding;
-  const auto source = check_route(context, request, x.num_rows);
-  read_route(context, request, *source);
-  handle->source = source;
+  handle->source = read_route(context, request, x.num_rows);
   const std::int64_t padded_rows =
       std::int64_t{request.num_experts} * std::int64_t{request.max_tokens};
   if (padded_rows > std::numeric_limits<std::int32_t>::max()) {
@@ -417,11 +403,10 @@ void add_roles(DispatchOperation& operation) {
 
 }  // namespace
 
-std::shared_ptr<DispatchOperation> prepare_dispatch(
+std::shared_ptr<DispatchOperation> make_dispatch(
     const OperationContext& context,
     const DispatchRequest& request,
-    const std::shared_ptr<const HandleState>& previous,
-    RouteReader read_route) {
+    const std::shared_ptr<const HandleState>& previous) {
   const Rows x = check_rows(request.x,
                             {.name = "x",
                              .dtypes = {DType::kBf16, DType::kFp16, DType::kFp32, DType::kFp8E4m3},
@@ -434,7 +419,7 @@ std::shared_ptr<DispatchOperation> prepare_dispatch(
   check_row_bytes(x, request.x.dtype);
   check_row_bytes(x, operation->out_dtype);
   operation->scale_dtype = scales.dtype;
-  operation->handle = make_handle(context, request, previous, x, read_route);
+  operation->handle = make_handle(context, request, previous, x);
   if (operation->handle->layout == Layout::kPadded) {
     operation->args.padded.previous_epoch =
         context.previous_padded_epoch == 0
@@ -455,17 +440,9 @@ std::shared_ptr<DispatchOperation> prepare_dispatch(
                 scales.rows.stride_bytes,
                 static_cast<std::uint32_t>(scales.words)};
   fill_problem(*operation, context, request, scales, follows);
-  check_output(*operation, request, scales);
-  return operation;
-}
-
-std::shared_ptr<DispatchOperation> make_dispatch(
-    const OperationContext& context,
-    const DispatchRequest& request,
-    const std::shared_ptr<const HandleState>& previous) {
-  auto operation = prepare_dispatch(context, request, previous, read_route);
   fill_tables(*operation);
   prepare_staging(*operation);
+  check_output(*operation, request, scales);
   add_roles(*operation);
   return operation;
 }

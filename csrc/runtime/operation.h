@@ -93,23 +93,8 @@ class CombineOperation final : public Operation {
   [[nodiscard]] const char* name() const override { return "combine"; }
 };
 
-/// Fills a route, of which shape and types are known and checked, from the request: here, or later
-/// on a device.
-using RouteReader = void (*)(const OperationContext&, const DispatchRequest&, SourceRoute&);
-
-/// Checks a request and describes its operation, without tables, which lie on this or that side of
-/// a bus, and without roles.
+/// Checks a request and builds its operation; nothing is sent.
 /// Errors: InvalidArgument, InvalidState
-std::shared_ptr<DispatchOperation> prepare_dispatch(
-    const OperationContext& context,
-    const DispatchRequest& request,
-    const std::shared_ptr<const HandleState>& previous,
-    RouteReader read_route);
-std::shared_ptr<CombineOperation> prepare_combine(const OperationContext& context,
-                                                  const CombineRequest& request,
-                                                  const std::shared_ptr<const HandleState>& handle);
-
-/// The same, ready to be run by host workers; nothing is sent.
 std::shared_ptr<DispatchOperation> make_dispatch(
     const OperationContext& context,
     const DispatchRequest& request,

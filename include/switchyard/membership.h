@@ -22,6 +22,10 @@ struct Membership {
   [[nodiscard]] bool whole() const {
     return world_ranks == 0 || members.size() == static_cast<std::size_t>(world_ranks);
   }
+  /// The number in the world of a rank of the group, which is not checked.
+  [[nodiscard]] int world_rank(int rank) const {
+    return whole() ? rank : members[static_cast<std::size_t>(rank)];
+  }
 };
 
 struct RegroupOptions {

@@ -1,6 +1,5 @@
 // The command as a user runs it: real processes, real files, real signals.
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -21,6 +20,7 @@
 #include "benchmarks/cli/bench_options.h"
 #include "benchmarks/cli/program.h"
 #include "benchmarks/cli/supervisor.h"
+#include "tests/support/running_program.h"
 #include "tests/support/temp_dir.h"
 
 namespace switchyard::bench {
@@ -212,22 +212,9 @@ TEST(BenchCli, FailsWhenTheTableCannotBeWritten) {
 // A run that goes on until it is ended from outside.
 class LongRun {
  public:
-  LongRun() : pid_(::fork()) {
-    if (pid_ == 0) {
-      const int null = ::open("/dev/null", O_WRONLY);
-      ::dup2(null, STDOUT_FILENO);
-      ::dup2(null, STDERR_FILENO);
-      const std::vector<std::string> words =
-          command("--hidden 1024 --tokens 64 --iterations 1000000");
-      std::vector<char*> argv;
-      for (const std::string& word : words) {
-        argv.push_back(const_cast<char*>(word.c_str()));
-      }
-      argv.push_back(nullptr);
-      ::execv(argv[0], argv.data());
-      ::_exit(127);
-    }
-  }
+  LongRun()
+      : pid_(test::start_program(command("--hidden 1024 --tokens 64 --iterations 1000000"),
+                                 "/dev/null")) {}
   LongRun(const LongRun&) = delete;
   LongRun& operator=(const LongRun&) = delete;
   ~LongRun() {
@@ -241,18 +228,7 @@ class LongRun {
 
   // The rank processes, once all four move tokens for a while.
   [[nodiscard]] std::vector<pid_t> wait_for_ranks() const {
-    const auto deadline = std::chrono::steady_clock::now() + 30s;
-    while (std::chrono::steady_clock::now() < deadline) {
-      std::istringstream text(read_file("/proc/" + std::to_string(pid_) + "/task/" +
-                                        std::to_string(pid_) + "/children"));
-      std::vector<pid_t> ranks{std::istream_iterator<pid_t>(text), {}};
-      if (ranks.size() == 4) {
-        std::this_thread::sleep_for(1s);
-        return ranks;
-      }
-      std::this_thread::sleep_for(10ms);
-    }
-    return {};
+    return test::wait_for_children(pid_, 4);
   }
 
   int wait_for_end() {

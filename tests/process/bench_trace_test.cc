@@ -1,12 +1,9 @@
 // The file that `switchyard bench --trace` writes, held against the Trace Event Format and against
 // what a run must contain.
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -16,12 +13,12 @@
 #include <set>
 #include <sstream>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "benchmarks/cli/bench_options.h"
 #include "benchmarks/cli/program.h"
+#include "tests/support/running_program.h"
 
 namespace switchyard::bench {
 namespace {
@@ -149,57 +146,24 @@ TEST_F(BenchTrace, SaysHowMuchWasLostWhenTheRingIsSmall) {
   }
 }
 
-/// Starts the command with its error output in `errors`.
-pid_t start(const std::vector<std::string>& words, const std::string& errors) {
-  const pid_t pid = ::fork();
-  if (pid == 0) {
-    ::dup2(::open("/dev/null", O_WRONLY), STDOUT_FILENO);
-    ::dup2(::open(errors.c_str(), O_WRONLY | O_CREAT, 0600), STDERR_FILENO);
-    std::vector<char*> argv;
-    for (const std::string& word : words) {
-      argv.push_back(const_cast<char*>(word.c_str()));
-    }
-    argv.push_back(nullptr);
-    ::execv(argv[0], argv.data());
-    ::_exit(127);
-  }
-  return pid;
-}
-
-/// The command's rank processes, once there are two.
-std::vector<pid_t> wait_for_ranks(pid_t pid) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-  while (std::chrono::steady_clock::now() < deadline) {
-    std::ifstream text("/proc/" + std::to_string(pid) + "/task/" + std::to_string(pid) +
-                       "/children");
-    std::vector<pid_t> ranks{std::istream_iterator<pid_t>(text), {}};
-    if (ranks.size() == 2) {
-      std::this_thread::sleep_for(std::chrono::seconds(1));  // until tokens move
-      return ranks;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  return {};
-}
-
 TEST_F(BenchTrace, SaysWhoWasStuckAndOnWhomWhenARankStops) {
   const std::string errors = path() + ".errors";
-  const pid_t pid = start({SY_CLI_PATH,
-                           "bench",
-                           "--ranks",
-                           "2",
-                           "--hidden",
-                           "256",
-                           "--tokens",
-                           "24",
-                           "--iterations",
-                           "1000000",
-                           "--timeout",
-                           "0.3",
-                           "--trace",
-                           path()},
-                          errors);
-  const std::vector<pid_t> ranks = wait_for_ranks(pid);
+  const pid_t pid = test::start_program({SY_CLI_PATH,
+                                         "bench",
+                                         "--ranks",
+                                         "2",
+                                         "--hidden",
+                                         "256",
+                                         "--tokens",
+                                         "24",
+                                         "--iterations",
+                                         "1000000",
+                                         "--timeout",
+                                         "0.3",
+                                         "--trace",
+                                         path()},
+                                        errors);
+  const std::vector<pid_t> ranks = test::wait_for_children(pid, 2);
   ASSERT_EQ(ranks.size(), 2U);
   ::kill(ranks[1], SIGSTOP);
   int status = 0;

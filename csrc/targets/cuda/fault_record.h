@@ -5,15 +5,15 @@
 #include <cstdint>
 
 #include "csrc/protocol/operation.h"
+#include "csrc/targets/fault.h"
 #include "ptx/atomic.h"
 #include "ptx/memory_order.h"
-#include "switchyard/error.h"
 
 namespace switchyard::cuda {
 
-inline constexpr protocol::Word kFaultNone = 0;
-inline constexpr protocol::Word kFaultWriting = 1;
-inline constexpr protocol::Word kFaultReadable = 2;
+using targets::kFaultNone;
+using targets::kFaultReadable;
+using targets::kFaultWriting;
 
 inline __device__ protocol::ErrorRecord* fault_record(const protocol::OperationArgs& op, int rank) {
   return reinterpret_cast<protocol::ErrorRecord*>(op.peers.at(rank, op.control.error_record()));
@@ -31,20 +31,13 @@ inline __device__ void raise_timeout(const protocol::OperationArgs& op,
                                      std::uint64_t epoch,
                                      protocol::RoleKind role,
                                      const protocol::WaitPoint& wait) {
+  const targets::Fault fault{ErrorCode::kTimeout, op.peers.rank, role, wait, epoch};
   for (int rank = 0; rank < op.peers.num_ranks; ++rank) {
     protocol::ErrorRecord* record = fault_record(op, rank);
     if (ptx::atom_cas_acq_rel_sys(&record->state, kFaultNone, kFaultWriting) != kFaultNone) {
       continue;
     }
-    record->reporter = op.peers.rank;
-    record->peer = wait.peer;
-    record->cause = static_cast<std::uint32_t>(ErrorCode::kTimeout);
-    record->role = static_cast<std::uint32_t>(role);
-    record->channel = wait.channel;
-    record->wait = static_cast<std::uint32_t>(wait.kind);
-    record->expected = wait.expected;
-    record->seen = wait.seen;
-    record->epoch = epoch;
+    targets::write_record(*record, fault);
     ptx::st_release_sys(&record->state, kFaultReadable);
   }
 }

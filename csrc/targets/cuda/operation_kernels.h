@@ -1,5 +1,5 @@
 // Dispatch and combine as kernels: what they take, how they are launched. Warps play the roles of
-// csrc/protocol; which warp plays which is decided in dispatch_kernel.cu and combine_kernel.cu.
+// csrc/protocol; which warp plays which is decided in dispatch_kernel.h and combine_kernel.h.
 #pragma once
 
 #include <cuda_runtime_api.h>

@@ -12,8 +12,8 @@ namespace switchyard::cuda {
 
 inline constexpr int kQuantElems = 8;  ///< of one lane: 16 bytes in, 8 out
 inline constexpr int kQuantLanes = kScaleBlockElems / kQuantElems;
-inline constexpr float kE4m3Max = 448.0F;
-inline constexpr float kMinAmax = 1e-4F;
+using protocol::kE4m3Max;
+using protocol::kMinAmax;
 
 /// The scale of a block as it is stored (fp32 bits, or the biased exponent), and what multiplies
 /// its elements.

@@ -31,11 +31,9 @@ struct Outcome {
 struct alignas(256) Sequence {
   protocol::LocalFlags flags;  // first: words are read by blocks of 256 bytes
   protocol::Failure failure;
-  std::uint64_t epoch = 0;           ///< number of the last operation that ended
-  std::uint64_t padded_epoch = 0;    ///< number of the last padded dispatch that ended, 0: none
-  std::uint64_t dispatch_epoch = 0;  ///< number of the last dispatch that ended
-  std::uint32_t blocks_done = 0;     ///< of the current one
-  BadEntry bad_entry;                ///< of the current one; written by the route kernel
+  std::uint64_t epoch = 0;        ///< number of the last operation that ended
+  std::uint32_t blocks_done = 0;  ///< of the current one
+  BadEntry bad_entry;             ///< of the current one; written by the route kernel
 };
 
 }  // namespace switchyard::cuda

@@ -12,26 +12,15 @@ namespace {
 using protocol::ErrorRecord;
 using protocol::Word;
 
-constexpr Word kEmpty = 0;
-constexpr Word kWriting = 1;
-constexpr Word kReadable = 2;
+using targets::kFaultNone;
+using targets::kFaultReadable;
+using targets::kFaultWriting;
+
 /// How long a reader lets a writer finish; a few stores, unless it was preempted.
 constexpr std::chrono::milliseconds kWriterPatience{1000};
 /// Between two looks at whether another rank looks. derived: more than two sleeps of a waiting
 /// thread (kSleepLimit in workers.cc, 20 ms).
 constexpr std::chrono::milliseconds kLookTwice{50};
-
-void write_record(ErrorRecord& record, const Fault& fault) {
-  record.reporter = fault.reporter;
-  record.peer = fault.wait.peer;
-  record.cause = static_cast<std::uint32_t>(fault.cause);
-  record.role = static_cast<std::uint32_t>(fault.role);
-  record.channel = fault.wait.channel;
-  record.wait = static_cast<std::uint32_t>(fault.wait.kind);
-  record.expected = fault.wait.expected;
-  record.seen = fault.wait.seen;
-  record.epoch = fault.epoch;
-}
 
 }  // namespace
 
@@ -49,10 +38,10 @@ void FaultBoard::raise(const Fault& fault) const {
   for (int rank = 0; rank < peers_.num_ranks; ++rank) {
     ErrorRecord& target = *record(rank);
     const std::atomic_ref<Word> state(target.state);
-    Word expected = kEmpty;
-    if (state.compare_exchange_strong(expected, kWriting, std::memory_order_acq_rel)) {
-      write_record(target, of_group);
-      state.store(kReadable, std::memory_order_release);  // pairs with read()
+    Word expected = kFaultNone;
+    if (state.compare_exchange_strong(expected, kFaultWriting, std::memory_order_acq_rel)) {
+      targets::write_record(target, of_group);
+      state.store(kFaultReadable, std::memory_order_release);  // pairs with read()
     } else if (rank == 0) {
       of_group = read(0).value_or(fault);
     }
@@ -60,13 +49,12 @@ void FaultBoard::raise(const Fault& fault) const {
   }
 }
 
-void FaultBoard::note_wait(protocol::RoleKind role, const protocol::WaitPoint* wait) const {
+void FaultBoard::note_wait(protocol::RoleKind role, const protocol::WaitPoint& wait) const {
   protocol::WaitBoard& board = *waits(peers_.rank);
-  const Word blocked = wait == nullptr ? protocol::kNotBlocked
-                                       : protocol::make_wait(wait->peer,
-                                                             static_cast<std::uint8_t>(role),
-                                                             static_cast<std::uint8_t>(wait->kind),
-                                                             wait->channel);
+  const Word blocked = protocol::make_wait(wait.peer,
+                                           static_cast<std::uint8_t>(role),
+                                           static_cast<std::uint8_t>(wait.kind),
+                                           wait.channel);
   // Each word stands for itself: relaxed.
   std::atomic_ref<Word>(board.blocked).store(blocked, std::memory_order_relaxed);
   std::atomic_ref<Word>(board.looks).fetch_add(1, std::memory_order_relaxed);
@@ -109,7 +97,7 @@ Fault FaultBoard::follow(const Fault& first) const {
 
 bool FaultBoard::raised() const {
   return std::atomic_ref<Word>(record(peers_.rank)->state).load(std::memory_order_acquire) !=
-         kEmpty;
+         kFaultNone;
 }
 
 std::optional<Fault> FaultBoard::read() const {
@@ -121,11 +109,11 @@ std::optional<Fault> FaultBoard::read(int rank) const {
   // Whoever is writing it may have been preempted, or have died half way: then there is nothing to
   // tell.
   const auto limit = std::chrono::steady_clock::now() + kWriterPatience;
-  while (state.load(std::memory_order_acquire) == kWriting &&
+  while (state.load(std::memory_order_acquire) == kFaultWriting &&
          std::chrono::steady_clock::now() < limit) {
     std::this_thread::yield();
   }
-  if (state.load(std::memory_order_acquire) != kReadable) {
+  if (state.load(std::memory_order_acquire) != kFaultReadable) {
     return std::nullopt;
   }
   const ErrorRecord& source = *record(rank);

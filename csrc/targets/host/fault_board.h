@@ -22,8 +22,8 @@ class FaultBoard {
   /// rings every bell.
   void raise(const Fault& fault) const;
 
-  /// Notes that this rank looked, and what it waits for; `wait` null: for no peer.
-  void note_wait(protocol::RoleKind role, const protocol::WaitPoint* wait) const;
+  /// Notes that this rank looked, and for which peer it waits.
+  void note_wait(protocol::RoleKind role, const protocol::WaitPoint& wait) const;
 
   /// Who keeps a waiting rank waiting in the end: as long as the rank it waits for waits itself,
   /// the one that rank waits for. Returns the last link: reporter, and whom it waits for. Takes

@@ -20,8 +20,8 @@
 #define SWITCHYARD_TARGETS_HOST_QUANTIZE_ROW_ONCE_
 namespace switchyard::host {
 
-inline constexpr float kE4m3Max = 448.0F;
-inline constexpr float kMinAmax = 1e-4F;
+using protocol::kE4m3Max;
+using protocol::kMinAmax;
 /// Blocks whose scales are computed before their values are, which would otherwise wait for them.
 /// measured: AVX-512, AMD EPYC (Zen 5), 7168 elements in cache, 2026-11-24, GB/s read plus written:
 ///   1 block 14.5, 4 blocks 22.3, 8 blocks 21.2, 16 blocks 22.9, 32 blocks 23.1
