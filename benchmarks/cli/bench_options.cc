@@ -13,6 +13,7 @@
 #include <sstream>
 
 #include "benchmarks/cli/build_info.h"
+#include "benchmarks/common/check_range.h"
 #include "benchmarks/common/routing_source.h"
 #include "csrc/bootstrap/environment.h"
 #include "switchyard/error.h"
@@ -245,12 +246,6 @@ bool parse_versus(const std::string& name) {
   return !name.empty();
 }
 
-void check_range(const char* name, std::int64_t got, std::int64_t least, std::int64_t most) {
-  if (got < least || got > most) {
-    throw InvalidArgument(fmt::format("{}: got {}, wanted {} to {}", name, got, least, most));
-  }
-}
-
 // So that a long run does not end without its file. Creates nothing.
 void check_writable(const char* option, const std::string& path) {
   if (path.empty()) {
@@ -395,8 +390,8 @@ BenchOptions check(RawOptions raw, const Surroundings& surroundings) {
 }
 
 /// CLI11 says what it got, and not what it wanted: the option's own help does.
-std::string describe_bad_value(const CLI::App& bench, const std::string& problem) {
-  for (const CLI::Option* option : bench.get_options()) {
+std::string describe_bad_value(const CLI::App& command, const std::string& problem) {
+  for (const CLI::Option* option : command.get_options()) {
     const std::string name = option->get_name();
     const std::size_t at = problem.find(name);
     const std::size_t end = at + name.size();
@@ -413,13 +408,14 @@ std::string describe_bad_value(const CLI::App& bench, const std::string& problem
     // The transformation of sizes takes the value apart: it is only in the problem's text.
     const std::string got =
         is_size ? problem : fmt::format("\"{}\"", fmt::join(option->results(), " "));
-    return fmt::format("switchyard bench: {}: got {}, wanted {}. {}\n",
+    return fmt::format("switchyard {}: {}: got {}, wanted {}. {}\n",
+                       command.get_name(),
                        name.substr(2),
                        got,
                        wanted,
                        option->get_description());
   }
-  return fmt::format("switchyard bench: {}\n", problem);
+  return fmt::format("switchyard {}: {}\n", command.get_name(), problem);
 }
 
 ParsedCommandLine leave(int exit_code, const std::string& message) {
@@ -471,23 +467,25 @@ ParsedCommandLine parse_command_line(const std::vector<std::string>& args,
   if (args.empty()) {
     return leave(kExitBadArguments, app.help());
   }
+  const auto command = [&]() -> const CLI::App& { return sim.parsed() ? sim : bench; };
   try {
     app.parse(reversed);
     if (sim.parsed()) {
-      return {.sim = sim_arguments};
+      return {.sim = check_sim_arguments(sim_arguments)};
     }
     return {.options = check(raw, surroundings)};
   } catch (const CLI::ConversionError& error) {
-    return leave(kExitBadArguments, describe_bad_value(bench, error.what()));
+    return leave(kExitBadArguments, describe_bad_value(command(), error.what()));
   } catch (const CLI::ValidationError& error) {
-    return leave(kExitBadArguments, describe_bad_value(bench, error.what()));
+    return leave(kExitBadArguments, describe_bad_value(command(), error.what()));
   } catch (const CLI::ParseError& error) {
     std::ostringstream out;
     std::ostringstream problem;
     const bool fine = app.exit(error, out, problem) == 0;
     return fine ? leave(kExitOk, out.str()) : leave(kExitBadArguments, problem.str());
   } catch (const InvalidArgument& error) {
-    return leave(kExitBadArguments, fmt::format("switchyard bench: {}\n", error.what()));
+    return leave(kExitBadArguments,
+                 fmt::format("switchyard {}: {}\n", command().get_name(), error.what()));
   }
 }
 

@@ -1,4 +1,4 @@
-// What `switchyard bench` was asked for, checked before anything runs.
+// What `switchyard` was asked for, checked before anything runs.
 #pragma once
 
 #include <chrono>
@@ -55,7 +55,7 @@ struct BenchOptions {
 /// The options, or the text and the exit code to leave with at once.
 struct ParsedCommandLine {
   std::optional<BenchOptions> options{};
-  std::optional<SimArguments> sim{};  ///< in place of `options`: `switchyard sim`
+  std::optional<SimRuns> sim{};  ///< in place of `options`: `switchyard sim`
   int exit_code = kExitOk;
   std::string message{};  ///< help or version when exit_code is kExitOk, else what is wrong
 };

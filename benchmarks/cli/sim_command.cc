@@ -9,6 +9,8 @@
 #include <string_view>
 
 #include "benchmarks/cli/bench_options.h"
+#include "benchmarks/common/check_range.h"
+#include "switchyard/config.h"
 #include "switchyard/error.h"
 
 namespace switchyard::bench {
@@ -16,13 +18,15 @@ namespace {
 
 constexpr int kMaxRanks = 64;
 constexpr int kMaxInFlight = 16;
+constexpr int kMaxTokens = 1 << 16;
+constexpr int kMaxOperations = 1000;
 
 int read_number(std::string_view text, std::string_view all, const char* name, int most) {
   int value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || end != text.data() + text.size() || value < 1 || value > most) {
     throw InvalidArgument(
-        fmt::format("{}: got '{}', wanted N or LOW-HIGH, 1 to {}", name, all, most));
+        fmt::format("{}: got \"{}\", wanted N or LOW-HIGH, 1 to {}", name, all, most));
   }
   return value;
 }
@@ -35,22 +39,18 @@ void read_range(const std::string& text, const char* name, int most, int& low, i
              ? low
              : read_number(std::string_view(text).substr(dash + 1), text, name, most);
   if (low > high) {
-    throw InvalidArgument(fmt::format("{}: got '{}', wanted LOW-HIGH", name, text));
+    throw InvalidArgument(fmt::format("{}: got \"{}\", wanted LOW-HIGH", name, text));
   }
 }
 
-void check(SimArguments& arguments) {
-  sim::PlanLimits& limits = arguments.options.limits;
-  read_range(arguments.ranks, "--ranks", kMaxRanks, limits.min_ranks, limits.max_ranks);
-  read_range(
-      arguments.in_flight, "--in-flight", kMaxInFlight, limits.min_in_flight, limits.max_in_flight);
-  if (arguments.plan != "mixed" && arguments.plan != "withdrawals") {
-    throw InvalidArgument(
-        fmt::format("--plan: got '{}', wanted mixed or withdrawals", arguments.plan));
+sim::PlanKind read_plan(const std::string& name) {
+  if (name == "mixed") {
+    return sim::PlanKind::kMixed;
   }
-  arguments.options.kind =
-      arguments.plan == "mixed" ? sim::PlanKind::kMixed : sim::PlanKind::kWithdrawals;
-  arguments.options.faults = sim::FaultOptions::parse(arguments.faults);
+  if (name == "withdrawals") {
+    return sim::PlanKind::kWithdrawals;
+  }
+  throw InvalidArgument(fmt::format("plan: got \"{}\", wanted mixed or withdrawals", name));
 }
 
 }  // namespace
@@ -67,17 +67,13 @@ CLI::App& add_sim_command(CLI::App& app, SimArguments& arguments) {
   sim.add_option("--ranks", arguments.ranks, "Of one node; drawn for each run (2-4).")
       ->type_name("N[-N]");
   sim.add_option("--tokens", options.limits.max_tokens, "Most tokens of a rank and dispatch (7).")
-      ->type_name("N")
-      ->check(CLI::Range(0, 1 << 16));
-  sim.add_option("--channels", options.limits.max_channels, "Most channels (3).")
-      ->type_name("N")
-      ->check(CLI::Range(1, 64));
+      ->type_name("N");
+  sim.add_option("--channels", options.limits.max_channels, "Most channels (3).")->type_name("N");
   sim.add_option(
          "--in-flight", arguments.in_flight, "Operations in flight, down to one slot (1-2).")
       ->type_name("N[-N]");
   sim.add_option("--operations", options.limits.max_operations, "Most operations of a run (9).")
-      ->type_name("N")
-      ->check(CLI::Range(1, 1000));
+      ->type_name("N");
   sim.add_flag("--refusals", options.limits.refusals, "Callers give too little memory at times.");
   sim.add_option(
          "--plan", arguments.plan, "mixed, or withdrawals (padded places given and taken back).")
@@ -97,21 +93,38 @@ CLI::App& add_sim_command(CLI::App& app, SimArguments& arguments) {
   return sim;
 }
 
-int run_sim(SimArguments arguments) {
-  check(arguments);
+SimRuns check_sim_arguments(const SimArguments& arguments) {
+  SimRuns runs{
+      .first_seed = arguments.seed, .num_runs = arguments.runs, .options = arguments.options};
+  sim::PlanLimits& limits = runs.options.limits;
+  if (runs.num_runs == 0) {
+    throw InvalidArgument("runs: got 0, wanted 1 or more");
+  }
+  read_range(arguments.ranks, "ranks", kMaxRanks, limits.min_ranks, limits.max_ranks);
+  read_range(
+      arguments.in_flight, "in-flight", kMaxInFlight, limits.min_in_flight, limits.max_in_flight);
+  check_range("tokens", limits.max_tokens, 0, kMaxTokens);
+  check_range("channels", limits.max_channels, 1, kMaxChannels);
+  check_range("operations", limits.max_operations, 1, kMaxOperations);
+  runs.options.kind = read_plan(arguments.plan);
+  runs.options.faults = sim::FaultOptions::parse(arguments.faults);
+  return runs;
+}
+
+int run_sim(const SimRuns& runs) {
   std::uint64_t num_steps = 0;
   std::uint64_t num_faulted = 0;
   std::uint64_t num_undetected = 0;
   std::uint64_t num_go_betweens = 0;
   const auto begin = std::chrono::steady_clock::now();
-  for (std::uint64_t i = 0; i < arguments.runs; ++i) {
-    const std::uint64_t seed = arguments.seed + i;
-    const sim::SimReport report = sim::simulate(arguments.options, seed);
+  for (std::uint64_t i = 0; i < runs.num_runs; ++i) {
+    const std::uint64_t seed = runs.first_seed + i;
+    const sim::SimReport report = sim::simulate(runs.options, seed);
     if (!report.ok) {
       fmt::print("seed {} failed after {} turns: {}", seed, report.num_steps, report.problem);
       return kExitFailed;
     }
-    if (arguments.runs == 1) {
+    if (runs.num_runs == 1) {
       fmt::print("{}", report.plan);
     }
     num_steps += report.num_steps;
@@ -122,9 +135,9 @@ int run_sim(SimArguments arguments) {
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   fmt::print("{} runs passed in {:.1f} s, {:.0f} turns a run; in {} the group failed as it had to",
-             arguments.runs,
+             runs.num_runs,
              seconds,
-             static_cast<double>(num_steps) / static_cast<double>(arguments.runs),
+             static_cast<double>(num_steps) / static_cast<double>(runs.num_runs),
              num_faulted);
   if (num_go_betweens != 0) {
     fmt::print("; in {} a timeout named a rank that waited itself", num_go_betweens);

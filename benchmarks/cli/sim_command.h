@@ -12,7 +12,7 @@ class App;
 
 namespace switchyard::bench {
 
-/// What was asked for, as it was typed.
+/// As it was typed.
 struct SimArguments {
   std::uint64_t seed = 1;
   std::uint64_t runs = 1000;
@@ -23,12 +23,21 @@ struct SimArguments {
   sim::SimOptions options;
 };
 
+/// What `switchyard sim` was asked for, checked before anything runs.
+struct SimRuns {
+  std::uint64_t first_seed = 1;
+  std::uint64_t num_runs = 1;
+  sim::SimOptions options;
+};
+
 /// Adds the subcommand and its options to the command line.
 CLI::App& add_sim_command(CLI::App& app, SimArguments& arguments);
 
+/// Errors: InvalidArgument naming option, what was got and what is wanted
+SimRuns check_sim_arguments(const SimArguments& arguments);
+
 /// Runs, prints a summary, and the first failure with the line that runs it again. Returns the exit
 /// code.
-/// Errors: InvalidArgument naming option, what was got and what is wanted
-int run_sim(SimArguments arguments);
+int run_sim(const SimRuns& runs);
 
 }  // namespace switchyard::bench

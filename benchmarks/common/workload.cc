@@ -5,6 +5,7 @@
 #include <array>
 #include <utility>
 
+#include "benchmarks/common/check_range.h"
 #include "switchyard/error.h"
 
 namespace switchyard::bench {
@@ -52,12 +53,6 @@ std::string_view name_of(const Table& table, Value wanted) {
     }
   }
   return "unknown";
-}
-
-void check_range(std::string_view name, std::int64_t got, std::int64_t least, std::int64_t most) {
-  if (got < least || got > most) {
-    throw InvalidArgument(fmt::format("{}: got {}, wanted {} to {}", name, got, least, most));
-  }
 }
 
 // The next number of experts that `num_ranks` divides, as a proposal.

@@ -7,6 +7,28 @@
 
 using switchyard::fuzz::expect;
 
+namespace {
+
+void check_bench(const switchyard::bench::BenchOptions& options) {
+  expect(!options.layouts.empty() && !options.tokens.empty(), "nothing to measure");
+  expect(options.workload.num_ranks >= 1, "no rank");
+  expect(options.workload.num_experts % options.workload.num_ranks == 0, "experts without a rank");
+  expect(options.workload.topk >= 1 && options.workload.topk <= 32, "top-k out of range");
+  expect(options.timeout.count() >= 1, "no time to wait");
+}
+
+void check_sim(const switchyard::bench::SimRuns& runs) {
+  const switchyard::sim::PlanLimits& limits = runs.options.limits;
+  expect(runs.num_runs >= 1, "nothing to run");
+  expect(limits.min_ranks >= 1 && limits.min_ranks <= limits.max_ranks, "no rank to draw");
+  expect(limits.min_in_flight >= 1 && limits.min_in_flight <= limits.max_in_flight,
+         "no operation to draw");
+  expect(limits.max_tokens >= 0 && limits.max_channels >= 1 && limits.max_operations >= 1,
+         "nothing to exchange");
+}
+
+}  // namespace
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   switchyard::fuzz::FuzzInput input(data, size);
   switchyard::bench::Surroundings surroundings;
@@ -21,6 +43,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
   }
   const auto parsed = switchyard::bench::parse_command_line(args, surroundings);
+  if (parsed.sim) {
+    check_sim(*parsed.sim);
+    return 0;
+  }
   if (!parsed.options) {
     expect(!parsed.message.empty(), "left without a word");
     expect(parsed.exit_code == switchyard::bench::kExitOk ||
@@ -28,11 +54,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
            "an exit code of another kind");
     return 0;
   }
-  const switchyard::bench::BenchOptions& options = *parsed.options;
-  expect(!options.layouts.empty() && !options.tokens.empty(), "nothing to measure");
-  expect(options.workload.num_ranks >= 1, "no rank");
-  expect(options.workload.num_experts % options.workload.num_ranks == 0, "experts without a rank");
-  expect(options.workload.topk >= 1 && options.workload.topk <= 32, "top-k out of range");
-  expect(options.timeout.count() >= 1, "no time to wait");
+  check_bench(*parsed.options);
   return 0;
 }

@@ -33,7 +33,7 @@ TEST(SimCommand, TakesTheLineThatAFailurePrints) {
                                                  "dead:0.5,wrap:1"});
   ASSERT_TRUE(parsed.sim) << parsed.message;
   EXPECT_FALSE(parsed.options);
-  EXPECT_EQ(parsed.sim->seed, 17U);
+  EXPECT_EQ(parsed.sim->first_seed, 17U);
   EXPECT_EQ(bench::run_sim(*parsed.sim), bench::kExitOk);
 }
 
@@ -41,10 +41,27 @@ TEST(SimCommand, RefusesWhatCannotBe) {
   for (const char* ranks : {"0", "4-2", "two", "2-65"}) {
     bench::SimArguments arguments;
     arguments.ranks = ranks;
-    EXPECT_THROW(bench::run_sim(arguments), InvalidArgument) << ranks;
+    EXPECT_THROW(bench::check_sim_arguments(arguments), InvalidArgument) << ranks;
   }
-  EXPECT_EQ(parse({"sim", "--channels", "0"}).exit_code, bench::kExitBadArguments);
-  EXPECT_EQ(parse({"sim", "--nodes", "2"}).exit_code, bench::kExitBadArguments);
+  for (const std::vector<std::string>& wrong :
+       std::vector<std::vector<std::string>>{{"--channels", "0"},
+                                             {"--nodes", "2"},
+                                             {"--runs", "0"},
+                                             {"--runs", "many"},
+                                             {"--tokens", "70000"},
+                                             {"--plan", "none"},
+                                             {"--faults", "dead:2"}}) {
+    const bench::ParsedCommandLine parsed = parse({"sim", wrong[0], wrong[1]});
+    EXPECT_EQ(parsed.exit_code, bench::kExitBadArguments) << wrong[0];
+    EXPECT_FALSE(parsed.sim) << wrong[0];
+  }
+}
+
+TEST(SimCommand, SaysWhichCommandWasAskedWrongly) {
+  EXPECT_EQ(parse({"sim", "--channels", "0"}).message,
+            "switchyard sim: channels: got 0, wanted 1 to 64\n");
+  EXPECT_EQ(parse({"sim", "--runs", "many"}).message.rfind("switchyard sim: runs: got \"many\"", 0),
+            0U);
 }
 
 TEST(SimCommand, FailsWhenAnOrderedOperationIsWeakened) {
@@ -55,7 +72,7 @@ TEST(SimCommand, FailsWhenAnOrderedOperationIsWeakened) {
       bench::SimArguments arguments;
       arguments.runs = 50;
       arguments.options.weaken = site;
-      EXPECT_EQ(bench::run_sim(arguments), bench::kExitFailed);
+      EXPECT_EQ(bench::run_sim(bench::check_sim_arguments(arguments)), bench::kExitFailed);
       return;
     }
   }
@@ -68,7 +85,7 @@ TEST(SimCommand, WritesATimelineOfEveryRankAndRole) {
   arguments.runs = 1;
   arguments.ranks = "3";
   arguments.options.trace_path = path.string();
-  ASSERT_EQ(bench::run_sim(arguments), bench::kExitOk);
+  ASSERT_EQ(bench::run_sim(bench::check_sim_arguments(arguments)), bench::kExitOk);
   const nlohmann::json trace = nlohmann::json::parse(std::ifstream(path));
   std::set<int> ranks;
   double last = 0;
