@@ -200,9 +200,9 @@ What is measured:
             row of the layout is packed, sent and returned. mpi_dedup: the strongest we could write; a token
             goes once to each rank, what stays on its rank is not packed, sums return. In 10 rounds ours and
             the rivals start anew and measure a share of the iterations; medians are of all rounds.
-  roof      A bare copy of the same rows between the same ranks in shared memory of its own, by as
-            many threads as the ranks have workers, timed between the iterations; the faster of
-            streaming stores and memcpy.
+  roof      A bare copy of the same rows between the same ranks, from and to the very memory of the
+            operation, by as many threads as the ranks have workers, timed between the iterations;
+            the faster of streaming stores and memcpy.
             For combine every contribution is read and every sum written once.
   memory    Of the rank with the most: inputs, highest use of its heap, private memory of the library.
   data      In the first and the last timed iteration every row, index, weight, count and sum is compared

@@ -52,7 +52,6 @@ void add_rank(const Reference& reference, ExpertCopies copies, CasePlan& plan) {
 
   plan.most_landed_rows =
       std::max(plan.most_landed_rows, static_cast<std::int64_t>(reference.rows().size()));
-  plan.most_expert_rows = std::max(plan.most_expert_rows, reference.num_landed());
   plan.ranks_per_token += static_cast<double>(total(reference.tokens_to_rank()));
 }
 
@@ -118,12 +117,8 @@ std::vector<CasePlan> plan_cases(const BenchOptions& options) {
 std::uint64_t machine_bytes(const CasePlan& plan) {
   const Workload& workload = plan.workload;
   const auto tokens = static_cast<std::uint64_t>(workload.tokens);
-  const auto expert_rows = static_cast<std::uint64_t>(plan.most_expert_rows);
   const std::uint64_t inputs = tokens * (workload.row_bytes() + workload.landed_scale_bytes());
-  const std::uint64_t roof =
-      expert_rows * std::max(workload.landed_row_bytes(), workload.combine_row_bytes()) +
-      tokens * workload.combine_row_bytes();
-  return static_cast<std::uint64_t>(workload.num_ranks) * (plan.heap_bytes + inputs + roof);
+  return static_cast<std::uint64_t>(workload.num_ranks) * (plan.heap_bytes + inputs);
 }
 
 void check_memory(const BenchOptions& options, std::uint64_t available_bytes) {

@@ -30,7 +30,6 @@ struct CasePlan {
   MovedBytes dispatch{};
   MovedBytes combine{};
   std::int64_t most_landed_rows = 0;  ///< of the busiest rank, padding included
-  std::int64_t most_expert_rows = 0;  ///< of the busiest rank, without padding or unused places
   double ranks_per_token = 0.0;       ///< distinct destinations of a token, on average
   std::uint64_t heap_bytes = 0;       ///< of each rank's buffer
 };

@@ -109,10 +109,12 @@ class CaseRun {
   Trace take_trace() { return buffer_.take_trace(); }
 
  private:
+  enum class Roofs : std::uint8_t { kNone, kStreaming, kBoth };
   struct Step {
-    bool check = false;   ///< every byte of both results; their memory was poisoned before
-    bool poison = false;  ///< the results' memory, for a check that follows
-    bool weigh = false;   ///< note the memory in use
+    bool check = false;          ///< every byte of both results; their memory was poisoned before
+    bool poison = false;         ///< the results' memory, for a check that follows
+    bool weigh = false;          ///< note the memory in use
+    Roofs roofs = Roofs::kNone;  ///< over the results' memory, once these are checked
   };
 
   // All ranks of a machine share this clock.
@@ -127,8 +129,7 @@ class CaseRun {
   }
 
   void run_operations(const Step& step);
-  void run_roofs();
-  void run_memcpy_roofs();
+  void run_roofs(Roofs which);
   CombineRequest combine_request(const DispatchResult& landed) const;
   static void note(const VerifyReport& report, OpSamples& samples);
 
@@ -185,6 +186,10 @@ void CaseRun::run_operations(const Step& step) {
   if (step.check) {
     note(verifier_.check_combine(summed), samples_.combine);
   }
+  if (step.roofs != Roofs::kNone) {
+    roofs_->aim(landed.x(), combine.x, summed.out());
+    run_roofs(step.roofs);
+  }
   if (step.poison) {
     start_line_.wait();  // the other ranks read this rank's rows until their combine is done
     poison(landed.x());
@@ -192,17 +197,16 @@ void CaseRun::run_operations(const Step& step) {
   }
 }
 
-void CaseRun::run_roofs() {
+void CaseRun::run_roofs(Roofs which) {
+  if (which == Roofs::kBoth) {
+    run_timed(samples_.dispatch.roof_memcpy, [&] { roofs_->run_dispatch(RoofCopy::kMemcpy); });
+    run_timed(samples_.combine.roof_memcpy, [&] { roofs_->run_combine(RoofCopy::kMemcpy); });
+    // What follows begins among rows that streaming stores wrote, as everywhere else.
+    start_line_.wait();
+    roofs_->run_combine(RoofCopy::kStreaming);
+  }
   run_timed(samples_.dispatch.roof_streaming, [&] { roofs_->run_dispatch(RoofCopy::kStreaming); });
   run_timed(samples_.combine.roof_streaming, [&] { roofs_->run_combine(RoofCopy::kStreaming); });
-}
-
-void CaseRun::run_memcpy_roofs() {
-  run_timed(samples_.dispatch.roof_memcpy, [&] { roofs_->run_dispatch(RoofCopy::kMemcpy); });
-  run_timed(samples_.combine.roof_memcpy, [&] { roofs_->run_combine(RoofCopy::kMemcpy); });
-  // What follows begins among rows that streaming stores wrote, as everywhere else.
-  start_line_.wait();
-  roofs_->run_combine(RoofCopy::kStreaming);
 }
 
 double CaseRun::warm_up(int num_iterations) {
@@ -210,11 +214,10 @@ double CaseRun::warm_up(int num_iterations) {
     run_operations({.weigh = true});
   }
   // Only now: what the roofs and the checks need shall not count as the operations' memory.
-  roofs_.emplace(group_.bootstrap(), plan_, inputs_, buffer_.config().num_workers);
-  run_roofs();
+  roofs_.emplace(group_.bootstrap(), buffer_, reference_, inputs_, buffer_.config().num_workers);
+  run_operations({.roofs = Roofs::kStreaming});
   const Clock::time_point begin = Clock::now();
-  run_operations({});
-  run_roofs();
+  run_operations({.roofs = Roofs::kStreaming});
   const std::chrono::duration<double, std::micro> taken = Clock::now() - begin;
   run_operations({.poison = true});
   for (OpSamples* samples : {&samples_.dispatch, &samples_.combine}) {
@@ -229,11 +232,9 @@ void CaseRun::measure(int num_iterations, const std::function<void(int)>& on_ite
   for (int i = 0; i < num_iterations; ++i) {
     const bool first = i == 0;
     const bool last = i + 1 == num_iterations;
-    if (i % kMemcpyRoofEvery == 0) {
-      run_memcpy_roofs();
-    }
-    run_operations({.check = first || last, .poison = i + 2 == num_iterations});
-    run_roofs();
+    run_operations({.check = first || last,
+                    .poison = i + 2 == num_iterations,
+                    .roofs = i % kMemcpyRoofEvery == 0 ? Roofs::kBoth : Roofs::kStreaming});
     on_iteration(i + 1);
   }
 }

@@ -1,62 +1,52 @@
 #include "benchmarks/cli/roof_runner.h"
 
-#include <algorithm>
-#include <vector>
+#include <span>
+#include <utility>
 
-#include "csrc/protocol/packet.h"
+#include "csrc/runtime/buffer_inside.h"
 
 namespace switchyard::bench {
-namespace {
-
-// In the padded layout most places stay empty: the same rows in expert-major order need no memory
-// for those.
-Workload roof_workload(const CasePlan& plan) {
-  Workload workload = plan.workload;
-  if (workload.layout == Layout::kPadded) {
-    workload.layout = Layout::kExpertMajor;
-    workload.expert_alignment = 1;
-  }
-  return workload;
-}
-
-std::int64_t most_rows(const Workload& workload, const CasePlan& plan) {
-  return workload.layout == plan.workload.layout ? plan.most_landed_rows : plan.most_expert_rows;
-}
-
-}  // namespace
 
 RoofRunner::RoofRunner(Bootstrap& bootstrap,
-                       const CasePlan& plan,
+                       const Buffer& buffer,
+                       std::shared_ptr<const Reference> reference,
                        const RankInputs& inputs,
                        int num_threads)
-    : crew_(num_threads) {
-  const Workload workload = roof_workload(plan);
-  const int rank = bootstrap.rank();
-  reference_ = std::make_shared<const Reference>(workload, rank, plan.routing);
+    : bootstrap_(bootstrap),
+      buffer_(buffer),
+      reference_(std::move(reference)),
+      inputs_(inputs),
+      crew_(num_threads) {}
 
-  const std::uint64_t row_bytes =
-      std::max(workload.landed_row_bytes(), workload.combine_row_bytes());
-  const std::uint64_t rows_bytes = protocol::round_up(
-      static_cast<std::uint64_t>(most_rows(workload, plan)) * row_bytes, protocol::kBlockAlignment);
-  const std::uint64_t out_bytes =
-      static_cast<std::uint64_t>(workload.tokens) * workload.combine_row_bytes();
-  heap_ = memory::SymmetricHeap::create(
-      bootstrap,
-      {.heap_bytes = std::max<std::uint64_t>(rows_bytes + out_bytes, 1), .kind = HeapKind::kAuto});
-
-  const protocol::Peers peers = heap_->peers();
-  std::vector<std::byte*> landed;
-  std::vector<const std::byte*> outputs;
-  for (int peer = 0; peer < bootstrap.num_ranks(); ++peer) {
-    landed.push_back(peers.at(peer, 0));
-    outputs.push_back(peers.at(peer, 0));
+std::vector<std::byte*> RoofRunner::of_all_ranks(const void* data) {
+  const protocol::Peers& heaps = runtime::BufferInside::heaps(buffer_);
+  const std::int64_t offset = static_cast<const std::byte*>(data) - heaps.local(0);
+  std::vector<std::int64_t> offsets(static_cast<std::size_t>(heaps.num_ranks));
+  bootstrap_.all_gather(std::as_bytes(std::span(&offset, 1)),
+                        std::as_writable_bytes(std::span(offsets)));
+  std::vector<std::byte*> places;
+  for (int rank = 0; rank < heaps.num_ranks; ++rank) {
+    places.push_back(
+        heaps.at(rank, static_cast<std::uint64_t>(offsets[static_cast<std::size_t>(rank)])));
   }
-  dispatch_.emplace(*reference_, inputs.x(), landed);
-  combine_.emplace(*reference_,
-                   outputs,
-                   TensorView(peers.local(rows_bytes),
-                              workload.combine_dtype(),
-                              {inputs.routing().num_tokens, workload.hidden}));
+  return places;
+}
+
+void RoofRunner::aim(const ConstTensorView& landed,
+                     const ConstTensorView& outputs,
+                     const TensorView& sums) {
+  const std::vector<std::byte*> landed_now = of_all_ranks(landed.data);
+  if (landed_now != landed_) {
+    dispatch_.emplace(*reference_, inputs_.x(), landed_now);
+    landed_ = landed_now;
+  }
+  const std::vector<std::byte*> outputs_now = of_all_ranks(outputs.data);
+  const std::vector<const std::byte*> read(outputs_now.begin(), outputs_now.end());
+  if (outputs_now != outputs_ || sums.data != sums_) {
+    combine_.emplace(*reference_, read, sums);
+    outputs_ = outputs_now;
+    sums_ = sums.data;
+  }
 }
 
 void RoofRunner::run_dispatch(RoofCopy copy) {

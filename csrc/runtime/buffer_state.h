@@ -48,6 +48,7 @@ class BufferState : public std::enable_shared_from_this<BufferState> {
   virtual Trace take_trace() { return {.rank = peers_.rank}; }
   /// Of a result or a HeapTensor; by any thread.
   virtual void release_region(std::uint64_t offset) { arena_->release(offset); }
+  [[nodiscard]] const protocol::Peers& peers() const { return peers_; }
   [[nodiscard]] std::byte* heap_at(std::uint64_t offset) const { return peers_.local(offset); }
 
   [[nodiscard]] const Config& config() const { return config_; }

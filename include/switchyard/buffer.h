@@ -17,6 +17,7 @@
 namespace switchyard {
 
 namespace runtime {
+struct BufferInside;
 class Operation;
 }  // namespace runtime
 
@@ -144,6 +145,7 @@ class Buffer {
   [[nodiscard]] std::string describe() const;
 
  private:
+  friend struct runtime::BufferInside;
   std::shared_ptr<runtime::BufferState> state_;
 };
 
