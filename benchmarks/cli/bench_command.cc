@@ -120,7 +120,7 @@ int measure(const BenchOptions& options, const std::string& command) {
     return complain(measured.own.exit_code, measured.own.failure);
   }
   if (measured.own.samples.empty()) {
-    return kExitOk;  // under torchrun, rank 0 reports
+    return kExitOk;  // under a launcher, rank 0 reports
   }
   add_results(plans, measured, report);
   write_outputs(report);

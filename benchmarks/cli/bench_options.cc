@@ -15,7 +15,6 @@
 #include "benchmarks/cli/build_info.h"
 #include "benchmarks/common/check_range.h"
 #include "benchmarks/common/routing_source.h"
-#include "csrc/bootstrap/environment.h"
 #include "switchyard/error.h"
 #include "switchyard/version.h"
 
@@ -103,8 +102,9 @@ void add_rank_options(CLI::App& bench, RawOptions& raw) {
     return bench.add_option(name, value, help)->group("Ranks");
   };
   option("--ranks", raw.ranks, "Members of the group (4).")->type_name("N");
-  option(
-      "--ranks-as", raw.ranks_as, "processes or threads. Under torchrun: the one rank it asks for.")
+  option("--ranks-as",
+         raw.ranks_as,
+         "processes or threads. Under a launcher: the one rank it asks for.")
       ->type_name("KIND");
   option("--target", raw.target, "What executes the protocol: host.")->type_name("NAME");
   option("--bind",
@@ -212,11 +212,15 @@ Exit codes: 0 all well; 1 a wrong byte, or a run that failed; 2 wrong arguments;
 )";
 }
 
+constexpr const char* kProcessesName = "processes";
+constexpr const char* kThreadsName = "threads";
+
 RanksAs parse_ranks_as(const std::string& name) {
-  for (const RanksAs known : {RanksAs::kProcesses, RanksAs::kThreads}) {
-    if (name == ranks_as_name(known)) {
-      return known;
-    }
+  if (name == kProcessesName) {
+    return RanksAs::kProcesses;
+  }
+  if (name == kThreadsName) {
+    return RanksAs::kThreads;
   }
   throw InvalidArgument(fmt::format("ranks-as: got \"{}\", wanted processes or threads", name));
 }
@@ -307,14 +311,15 @@ Workload make_workload(const RawOptions& raw, const Surroundings& surroundings) 
   if (!raw.routing.empty()) {
     workload.routing = raw.routing;
   }
-  if (surroundings.under_torchrun) {
-    if (raw.ranks && *raw.ranks != surroundings.world_size) {
-      throw InvalidArgument(
-          fmt::format("ranks: got {}, wanted torchrun's WORLD_SIZE {}; leave --ranks out",
-                      *raw.ranks,
-                      surroundings.world_size));
+  if (const auto& launched = surroundings.launched) {
+    if (raw.ranks && *raw.ranks != launched->num_ranks) {
+      throw InvalidArgument(fmt::format("ranks: got {}, wanted {}'s {} {}; leave --ranks out",
+                                        *raw.ranks,
+                                        launched->launcher,
+                                        launched->size_variable,
+                                        launched->num_ranks));
     }
-    workload.num_ranks = surroundings.world_size;
+    workload.num_ranks = launched->num_ranks;
   }
   return workload;
 }
@@ -365,8 +370,11 @@ BenchOptions check(RawOptions raw, const Surroundings& surroundings) {
   options.workload = make_workload(raw, surroundings);
   options.layouts = parse_layouts(raw.layouts, options.workload.layout);
   options.tokens = token_points(raw, options.workload);
-  options.ranks_as =
-      surroundings.under_torchrun ? RanksAs::kTorchrun : parse_ranks_as(raw.ranks_as);
+  options.ranks_as = parse_ranks_as(raw.ranks_as);
+  if (surroundings.launched) {
+    options.ranks_as = RanksAs::kLaunched;
+    options.launcher = surroundings.launched->launcher;
+  }
   options.expert_copies = parse_expert_copies(raw.expert_copies);
   options.versus_mpi = parse_versus(raw.versus);
   options.trace_events =
@@ -424,26 +432,20 @@ ParsedCommandLine leave(int exit_code, const std::string& message) {
 
 }  // namespace
 
-const char* ranks_as_name(RanksAs ranks_as) {
-  switch (ranks_as) {
+std::string_view ranks_as_name(const BenchOptions& options) {
+  switch (options.ranks_as) {
     case RanksAs::kProcesses:
-      return "processes";
+      return kProcessesName;
     case RanksAs::kThreads:
-      return "threads";
-    case RanksAs::kTorchrun:
-      return "torchrun";
+      return kThreadsName;
+    case RanksAs::kLaunched:
+      return options.launcher;
   }
   return "unknown";
 }
 
 Surroundings read_surroundings() {
-  constexpr int kMost = 1 << 20;
-  const auto rank = bootstrap::read_integer_variable("RANK", 0, kMost);
-  const auto world_size = bootstrap::read_integer_variable("WORLD_SIZE", 1, kMost);
-  if (!rank || !world_size) {
-    return {};
-  }
-  return {.under_torchrun = true, .world_size = static_cast<int>(*world_size)};
+  return {.launched = bootstrap::read_launched_rank()};
 }
 
 ParsedCommandLine parse_command_line(const std::vector<std::string>& args,

@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "benchmarks/cli/sim_command.h"
 #include "benchmarks/common/workload.h"
+#include "csrc/bootstrap/launched_rank.h"
 #include "switchyard/config.h"
 
 namespace switchyard::bench {
@@ -16,11 +18,9 @@ namespace switchyard::bench {
 enum class RanksAs : std::uint8_t {
   kProcesses,
   kThreads,
-  kTorchrun,  ///< this process is one rank; a launcher started the others and says so in the
+  kLaunched,  ///< this process is one rank; a launcher started the others and says so in the
               ///< environment
 };
-
-const char* ranks_as_name(RanksAs ranks_as);
 
 // Exit codes of the command.
 inline constexpr int kExitOk = 0;
@@ -33,8 +33,9 @@ struct BenchOptions {
   std::vector<Layout> layouts{};  ///< measured one after the other
   std::vector<int> tokens{};      ///< one, or the ascending points of a sweep
   RanksAs ranks_as = RanksAs::kProcesses;
-  int iterations = 0;  ///< timed ones; 0: as many as fit in a time limit
-  int rounds = 1;      ///< runs that share a case's iterations when these are automatic
+  std::string launcher{};  ///< kLaunched: its name
+  int iterations = 0;      ///< timed ones; 0: as many as fit in a time limit
+  int rounds = 1;          ///< runs that share a case's iterations when these are automatic
   int warmup = 3;
   bool bind_cores = true;  ///< each rank that is a process to its own share of the cores
   int num_workers = 0;
@@ -52,6 +53,9 @@ struct BenchOptions {
   [[nodiscard]] bool is_sweep() const { return tokens.size() > 1; }
 };
 
+/// "processes", "threads", or the launcher's name.
+std::string_view ranks_as_name(const BenchOptions& options);
+
 /// The options, or the text and the exit code to leave with at once.
 struct ParsedCommandLine {
   std::optional<BenchOptions> options{};
@@ -62,11 +66,10 @@ struct ParsedCommandLine {
 
 /// What the environment says, read by the caller.
 struct Surroundings {
-  bool under_torchrun = false;  ///< RANK and WORLD_SIZE are set
-  int world_size = 0;           ///< under torchrun: the number of ranks
+  std::optional<bootstrap::LaunchedRank> launched{};
 };
 
-/// Errors: InvalidArgument when torchrun's variables are set to something that is no number
+/// Errors: InvalidArgument when a launcher's variables are set to something that is no number
 Surroundings read_surroundings();
 
 /// Parses and checks the arguments of `switchyard` (without the program's name). Touches no file

@@ -120,7 +120,7 @@ class Launch {
  private:
   int run_process_rank(int rank, int output_fd);
   int run_all_as_threads(int output_fd);
-  int run_torchrun_rank(int output_fd);
+  int run_launched_rank(int output_fd);
   bool run_rank(std::unique_ptr<Bootstrap> bootstrap, RankChannel& channel, StartLine* start_line);
   std::unique_ptr<StartLine> make_start_line() const {
     return start_lines_.make(options_.timeout * kStartLinePatience);
@@ -142,7 +142,7 @@ class Launch {
   std::string secret_;
 };
 
-// Every rank has a line to the launcher, except under torchrun: there rank 0 alone reports, and
+// Every rank has a line to the launcher, except under another launcher: there rank 0 alone reports, and
 // after a failure nobody can be gathered from.
 void Launch::send_trace(Bootstrap& bootstrap,
                         RankChannel& channel,
@@ -151,7 +151,7 @@ void Launch::send_trace(Bootstrap& bootstrap,
                         bool failed) const {
   const nlohmann::json packed(pack_trace(trace, kTraceEventsPerLine));
   std::vector<nlohmann::json> by_rank(1, packed);
-  if (options_.ranks_as == RanksAs::kTorchrun) {
+  if (options_.ranks_as == RanksAs::kLaunched) {
     if (failed) {
       return;
     }
@@ -247,7 +247,7 @@ int Launch::run_all_as_threads(int output_fd) {
   return all_ok ? kExitOk : kExitFailed;
 }
 
-int Launch::run_torchrun_rank(int output_fd) {
+int Launch::run_launched_rank(int output_fd) {
   RankChannel channel(output_fd);
   try {
     return run_rank(make_tcp_bootstrap(tcp_options_from_env()), channel, nullptr) ? kExitOk
@@ -270,8 +270,8 @@ void Launch::add_children(Supervisor& supervisor) {
     case RanksAs::kThreads:
       supervisor.add([this](int output_fd) { return run_all_as_threads(output_fd); });
       return;
-    case RanksAs::kTorchrun:
-      supervisor.add([this](int output_fd) { return run_torchrun_rank(output_fd); });
+    case RanksAs::kLaunched:
+      supervisor.add([this](int output_fd) { return run_launched_rank(output_fd); });
       return;
   }
 }

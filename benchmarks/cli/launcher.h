@@ -1,5 +1,5 @@
 // Brings the ranks of a run to life (children of this process, threads of one child, or the one
-// rank that torchrun asks for), waits for them, and says what came of it.
+// rank that another launcher asks for), waits for them, and says what came of it.
 #pragma once
 
 #include <optional>
@@ -17,7 +17,7 @@ struct LaunchResult {
   int exit_code = kExitOk;
   /// For people, with the rank and the reason; empty when exit_code is kExitOk.
   std::string failure{};
-  /// By case, then by rank. Under torchrun only on rank 0; elsewhere empty there.
+  /// By case, then by rank. Under another launcher only on rank 0; elsewhere empty there.
   std::vector<std::vector<CaseSamples>> samples{};
   /// By case, of the ranks that sent theirs; after a failure, too.
   TraceUnpacker traces{};

@@ -24,7 +24,7 @@ ordered_json config_json(const BenchOptions& options) {
       {"preset", workload.preset},
       {"target", "host"},
       {"ranks", workload.num_ranks},
-      {"ranks_as", ranks_as_name(options.ranks_as)},
+      {"ranks_as", ranks_as_name(options)},
       {"tokens", options.tokens},
       {"hidden", workload.hidden},
       {"topk", workload.topk},

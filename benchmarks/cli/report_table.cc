@@ -22,11 +22,10 @@ bool has_rivals(const Report& report) {
 std::string who(const BenchOptions& options) {
   const Workload& workload = options.workload;
   const char* plural = workload.num_ranks == 1 ? "" : "s";
-  if (options.ranks_as == RanksAs::kTorchrun) {
-    return fmt::format("{} rank{} under torchrun", workload.num_ranks, plural);
+  if (options.ranks_as == RanksAs::kLaunched) {
+    return fmt::format("{} rank{} under {}", workload.num_ranks, plural, options.launcher);
   }
-  return fmt::format(
-      "{} rank{} as {}", workload.num_ranks, plural, ranks_as_name(options.ranks_as));
+  return fmt::format("{} rank{} as {}", workload.num_ranks, plural, ranks_as_name(options));
 }
 
 std::string how_many_tokens(const BenchOptions& options) {

@@ -104,7 +104,7 @@ class Match {
 }  // namespace
 
 int num_rounds(const BenchOptions& options) {
-  if (options.ranks_as == RanksAs::kTorchrun) {
+  if (options.ranks_as == RanksAs::kLaunched) {
     return 1;
   }
   const int most = options.is_sweep() ? kMostSweepRounds : kMostRounds;
@@ -118,7 +118,7 @@ int share_of_round(int total, int round, int num_rounds) {
 SideBySide measure_side_by_side(const BenchOptions& options,
                                 const std::vector<CasePlan>& plans,
                                 const RankMessages::OnProgress& on_progress) {
-  if (options.ranks_as == RanksAs::kTorchrun) {
+  if (options.ranks_as == RanksAs::kLaunched) {
     return Match(options, plans, on_progress).run();
   }
   SideBySide all;

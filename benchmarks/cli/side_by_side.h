@@ -21,7 +21,7 @@ inline constexpr int kMostRounds = 10;
 inline constexpr int kMostSweepRounds = 4;
 static_assert(kMostRounds % 2 == 0 && kMostSweepRounds % 2 == 0);
 
-/// As many as the iterations of a case can be dealt to; 1 under torchrun, whose ranks start once.
+/// As many as the iterations of a case can be dealt to; 1 under a launcher, whose ranks start once.
 int num_rounds(const BenchOptions& options);
 
 /// Iterations of round `round` (0 ...) when `total` are dealt to `num_rounds`.

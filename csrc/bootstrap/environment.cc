@@ -5,7 +5,7 @@
 #include <charconv>
 #include <cstdlib>
 
-#include "csrc/bootstrap/contract.h"
+#include "csrc/bootstrap/launched_rank.h"
 #include "switchyard/bootstrap.h"
 #include "switchyard/error.h"
 
@@ -30,8 +30,23 @@ std::uint16_t port_from_env() {
   const auto master_port =
       require(bootstrap::read_integer_variable("MASTER_PORT", 1, kMaxPort - 1),
               "MASTER_PORT",
-              "start the ranks with torchrun, or set SWITCHYARD_PORT to a free port of rank 0");
+              "set SWITCHYARD_PORT to a free port of rank 0's machine, the same for all ranks; "
+              "torchrun sets MASTER_PORT by itself");
   return static_cast<std::uint16_t>(master_port + 1);
+}
+
+/// Where rank 0 is.
+std::string host_from_env(const bootstrap::LaunchedRank& launched) {
+  if (auto host = bootstrap::read_variable("MASTER_ADDR")) {
+    return *std::move(host);
+  }
+  if (launched.one_machine) {
+    return TcpBootstrapOptions{}.host;
+  }
+  throw InvalidArgument(fmt::format(
+      "MASTER_ADDR: not set, and {} does not say that all ranks are on one machine; set "
+      "it to the address of rank 0's machine, the same for all ranks",
+      launched.launcher));
 }
 
 }  // namespace
@@ -66,15 +81,14 @@ std::optional<std::int64_t> read_integer_variable(const char* name,
 }  // namespace bootstrap
 
 TcpBootstrapOptions tcp_options_from_env() {
-  constexpr const char* kUseTorchrun = "start the ranks with torchrun, or set it for each rank";
+  const bootstrap::LaunchedRank launched =
+      require(bootstrap::read_launched_rank(),
+              "RANK or WORLD_SIZE",
+              "start the ranks with torchrun, mpirun, mpiexec or srun, or set both for each rank");
   TcpBootstrapOptions options;
-  options.num_ranks = static_cast<int>(
-      require(bootstrap::read_integer_variable("WORLD_SIZE", 1, bootstrap::kMaxRanks),
-              "WORLD_SIZE",
-              kUseTorchrun));
-  options.rank = static_cast<int>(require(
-      bootstrap::read_integer_variable("RANK", 0, options.num_ranks - 1), "RANK", kUseTorchrun));
-  options.host = require(bootstrap::read_variable("MASTER_ADDR"), "MASTER_ADDR", kUseTorchrun);
+  options.rank = launched.rank;
+  options.num_ranks = launched.num_ranks;
+  options.host = host_from_env(launched);
   options.port = port_from_env();
   options.secret = require(
       bootstrap::read_variable("SWITCHYARD_SECRET"),

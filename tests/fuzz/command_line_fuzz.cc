@@ -32,8 +32,11 @@ void check_sim(const switchyard::bench::SimRuns& runs) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   switchyard::fuzz::FuzzInput input(data, size);
   switchyard::bench::Surroundings surroundings;
-  surroundings.under_torchrun = input.flip();
-  surroundings.world_size = surroundings.under_torchrun ? 1 + static_cast<int>(input.below(64)) : 0;
+  if (input.flip()) {
+    surroundings.launched = {.launcher = "a launcher",
+                             .size_variable = "SIZE",
+                             .num_ranks = 1 + static_cast<int>(input.below(64))};
+  }
   std::vector<std::string> args(1);
   for (const char c : input.text(4096)) {
     if (c == '\n') {

@@ -1,4 +1,4 @@
-// Values of the variables of torchrun and of ours, one a line; "-": not set.
+// Values of the variables of launchers and of ours, one a line; "-": not set.
 #include <array>
 #include <cstdlib>
 #include <string>
@@ -13,8 +13,17 @@ namespace {
 
 using switchyard::fuzz::expect;
 
-constexpr std::array<const char*, 6> kNames = {
-    "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "SWITCHYARD_PORT", "SWITCHYARD_SECRET"};
+constexpr std::array<const char*, 11> kNames = {"RANK",
+                                                "WORLD_SIZE",
+                                                "MASTER_ADDR",
+                                                "MASTER_PORT",
+                                                "SWITCHYARD_PORT",
+                                                "SWITCHYARD_SECRET",
+                                                "OMPI_COMM_WORLD_RANK",
+                                                "OMPI_COMM_WORLD_SIZE",
+                                                "OMPI_COMM_WORLD_LOCAL_SIZE",
+                                                "SLURM_PROCID",
+                                                "SLURM_STEP_NUM_TASKS"};
 
 void set_variables(const std::string& text) {
   // putenv on memory of our own: setenv never frees what it once held.
@@ -47,7 +56,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   try {
     const auto surroundings = switchyard::bench::read_surroundings();
-    expect(!surroundings.under_torchrun || surroundings.world_size >= 1, "no ranks");
+    expect(!surroundings.launched || surroundings.launched->num_ranks >= 1, "no ranks");
   } catch (const switchyard::InvalidArgument&) {
   }
   return 0;

@@ -88,14 +88,16 @@ TEST(BenchOptions, ReadsSizesWithUnitsWhenTheHeapIsGiven) {
   EXPECT_EQ(options_of("--heap-bytes 64MiB").heap_bytes, std::uint64_t{64} << 20U);
 }
 
-TEST(BenchOptions, TakesTheRanksFromTorchrunWhenItRunsUnderIt) {
-  const Surroundings torchrun{.under_torchrun = true, .world_size = 2};
-  const ParsedCommandLine parsed = parse("", torchrun);
+TEST(BenchOptions, TakesTheRanksFromALauncherWhenItRunsUnderOne) {
+  const Surroundings launched{.launched = bootstrap::LaunchedRank{
+                                  .launcher = "srun", .size_variable = "TASKS", .num_ranks = 2}};
+  const ParsedCommandLine parsed = parse("", launched);
   ASSERT_TRUE(parsed.options.has_value()) << parsed.message;
-  EXPECT_EQ(parsed.options->ranks_as, RanksAs::kTorchrun);
+  EXPECT_EQ(parsed.options->ranks_as, RanksAs::kLaunched);
+  EXPECT_EQ(ranks_as_name(*parsed.options), "srun");
   EXPECT_EQ(parsed.options->workload.num_ranks, 2);
-  EXPECT_THAT(parse("--ranks 4", torchrun).message,
-              AllOf(HasSubstr("got 4"), HasSubstr("WORLD_SIZE 2")));
+  EXPECT_THAT(parse("--ranks 4", launched).message,
+              AllOf(HasSubstr("got 4"), HasSubstr("srun's TASKS 2")));
 }
 
 TEST(BenchOptions, SaysGotAndWantedWhenAValueIsWrong) {

@@ -15,7 +15,7 @@ TEST(SideBySide, HasNoRoundWithoutIterationsWhenFewAreAsked) {
   options.tokens = {1, 2};
   options.iterations = 100;
   EXPECT_EQ(num_rounds(options), kMostSweepRounds);
-  options.ranks_as = RanksAs::kTorchrun;
+  options.ranks_as = RanksAs::kLaunched;
   EXPECT_EQ(num_rounds(options), 1);
 }
 
