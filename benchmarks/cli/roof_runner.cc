@@ -3,7 +3,7 @@
 #include <span>
 #include <utility>
 
-#include "csrc/runtime/buffer_inside.h"
+#include "csrc/runtime/buffer_state.h"
 
 namespace switchyard::bench {
 
@@ -19,7 +19,7 @@ RoofRunner::RoofRunner(Bootstrap& bootstrap,
       crew_(num_threads) {}
 
 std::vector<std::byte*> RoofRunner::of_all_ranks(const void* data) {
-  const protocol::Peers& heaps = runtime::BufferInside::heaps(buffer_);
+  const protocol::Peers& heaps = runtime::BufferState::heaps_of(buffer_);
   const std::int64_t offset = static_cast<const std::byte*>(data) - heaps.local(0);
   std::vector<std::int64_t> offsets(static_cast<std::size_t>(heaps.num_ranks));
   bootstrap_.all_gather(std::as_bytes(std::span(&offset, 1)),

@@ -59,6 +59,7 @@ class Verifier {
   [[nodiscard]] VerifyReport check_dispatch(const DispatchViews& views) const;
   /// The same, and everything that the library promises must be given.
   [[nodiscard]] VerifyReport check_dispatch(const DispatchResult& result) const;
+  [[nodiscard]] VerifyReport check_complete_dispatch(const DispatchViews& views) const;
 
   /// Checks the sums of expert outputs written by fill_expert_rows on all ranks, weighted as
   /// Workload::weighted_combine says.
@@ -67,8 +68,6 @@ class Verifier {
   [[nodiscard]] VerifyReport check_combine(const CombineResult& result) const;
 
  private:
-  [[nodiscard]] VerifyReport check_complete_dispatch(const DispatchViews& views) const;
-
   std::shared_ptr<const Reference> reference_;
 };
 

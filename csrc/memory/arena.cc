@@ -7,6 +7,15 @@
 #include "csrc/protocol/check.h"
 
 namespace switchyard::memory {
+namespace {
+
+/// At least one.
+std::uint64_t whole_pages(std::uint64_t bytes) {
+  return std::max<std::uint64_t>(1, (bytes + kRegionAlignment - 1) / kRegionAlignment) *
+         kRegionAlignment;
+}
+
+}  // namespace
 
 Arena::Arena(std::uint64_t begin, std::uint64_t end) {
   SY_CHECK(begin <= end, "an arena ends after it begins");
@@ -21,9 +30,7 @@ std::optional<std::uint64_t> Arena::allocate(std::uint64_t bytes) {
   if (bytes > std::numeric_limits<std::uint64_t>::max() - kRegionAlignment) {
     return std::nullopt;  // rounding up would wrap to a tiny region
   }
-  const std::uint64_t wanted =
-      std::max<std::uint64_t>(1, (bytes + kRegionAlignment - 1) / kRegionAlignment) *
-      kRegionAlignment;
+  const std::uint64_t wanted = whole_pages(bytes);
   const std::lock_guard lock(mutex_);
   const auto hole = std::find_if(
       free_.begin(), free_.end(), [wanted](const auto& entry) { return entry.second >= wanted; });
@@ -41,14 +48,30 @@ std::optional<std::uint64_t> Arena::allocate(std::uint64_t bytes) {
   return offset;
 }
 
+void Arena::trim(std::uint64_t offset, std::uint64_t bytes) {
+  const std::uint64_t kept = whole_pages(bytes);
+  const std::lock_guard lock(mutex_);
+  const auto region = used_.find(offset);
+  SY_CHECK(region != used_.end() && kept <= region->second, "a region is trimmed to a part of it");
+  const std::uint64_t rest = region->second - kept;
+  region->second = kept;
+  used_bytes_ -= rest;
+  if (rest > 0) {
+    add_hole(offset + kept, rest);
+  }
+}
+
 void Arena::release(std::uint64_t offset) {
   const std::lock_guard lock(mutex_);
   const auto region = used_.find(offset);
   SY_CHECK(region != used_.end(), "a region is released once, by its own offset");
-  std::uint64_t begin = region->first;
-  std::uint64_t bytes = region->second;
+  const std::uint64_t bytes = region->second;
   used_.erase(region);
   used_bytes_ -= bytes;
+  add_hole(offset, bytes);
+}
+
+void Arena::add_hole(std::uint64_t begin, std::uint64_t bytes) {
   const auto next = free_.find(begin + bytes);
   if (next != free_.end()) {
     bytes += next->second;

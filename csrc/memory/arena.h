@@ -22,6 +22,9 @@ class Arena {
   /// when no hole fits.
   std::optional<std::uint64_t> allocate(std::uint64_t bytes);
 
+  /// Gives back what lies behind the first `bytes` of a region, which is at least as large.
+  void trim(std::uint64_t offset, std::uint64_t bytes);
+
   /// Gives back what allocate returned. A foreign or repeated offset is a broken invariant
   /// (ErrorCode::kInternal).
   void release(std::uint64_t offset);
@@ -32,6 +35,9 @@ class Arena {
   [[nodiscard]] std::uint64_t peak_used_bytes() const;
 
  private:
+  /// Adds to the holes what has become free; the mutex is held.
+  void add_hole(std::uint64_t begin, std::uint64_t bytes);
+
   mutable std::mutex mutex_;
   std::map<std::uint64_t, std::uint64_t> free_;  // offset -> bytes, no two adjacent
   std::map<std::uint64_t, std::uint64_t> used_;

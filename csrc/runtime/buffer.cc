@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "csrc/runtime/device_buffer.h"
 #include "csrc/runtime/host_buffer.h"
 #include "csrc/runtime/results.h"
 #include "switchyard/error.h"
@@ -82,8 +83,15 @@ void HeapTensor::release() {
   }
 }
 
-Buffer::Buffer(Group& group, const Config& config)
-    : state_(std::make_shared<runtime::HostBuffer>(group, config)) {}
+Buffer::Buffer(Group& group, const Config& config) {
+  if (config.target == Target::kCuda) {
+    state_ = std::make_shared<runtime::DeviceBuffer>(group, config, [&config] {
+      return targets::make_cuda_device({config.device, config.num_sms, config.cache_hints});
+    });
+  } else {
+    state_ = std::make_shared<runtime::HostBuffer>(group, config);
+  }
+}
 Buffer::Buffer(Buffer&&) noexcept = default;
 Buffer& Buffer::operator=(Buffer&&) noexcept = default;
 Buffer::~Buffer() = default;

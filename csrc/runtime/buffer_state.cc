@@ -163,6 +163,26 @@ void BufferState::release_if_any(std::uint64_t region) {
   }
 }
 
+void BufferState::quarantine(std::uint64_t region, std::uint64_t epoch) {
+  if (region != protocol::kNoRegion) {
+    quarantined_.push_back({region, epoch});
+  }
+}
+
+/// An operation f that finished here was issued by every rank, each of which had then finished
+/// those up to f - M, M being the operations in flight. A peer may issue M - 1 more after the
+/// entry's epoch before it has finished that one and learned that the region is given up.
+void BufferState::release_quarantined(std::uint64_t finished_epoch) {
+  const auto limit = static_cast<std::uint64_t>(config_.max_in_flight);
+  std::erase_if(quarantined_, [&](const Quarantined& entry) {
+    const bool safe = finished_epoch >= entry.epoch + 2 * limit - 1;
+    if (safe) {
+      arena_->release(entry.region);
+    }
+    return safe;
+  });
+}
+
 DispatchResult BufferState::make_result(std::shared_ptr<const HandleState> handle,
                                         std::unique_ptr<LandedRows> rows) {
   return DispatchResult(DispatchHandle(std::move(handle)), std::move(rows));

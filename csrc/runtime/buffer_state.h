@@ -1,5 +1,5 @@
 // The inside of a Buffer, whatever runs its roles: heap, epochs, what is in flight, and the way
-// from request to result. Results hold it alive. host_buffer.h runs roles on worker threads.
+// from request to result. Results hold it alive. host_buffer.h runs roles on worker threads, device_buffer.h in kernels.
 #pragma once
 
 #include <cstdint>
@@ -36,6 +36,11 @@ class BufferState : public std::enable_shared_from_this<BufferState> {
   /// Waits and drops the outcome; for operations that nobody finishes.
   void abandon(const std::shared_ptr<Operation>& operation) noexcept;
 
+  static Buffer make_buffer(std::shared_ptr<BufferState> state) { return Buffer(std::move(state)); }
+  /// The heaps of all ranks, as the buffer's operations reach them; for the benchmark's roofs.
+  /// Lifetime: the buffer's
+  static const protocol::Peers& heaps_of(const Buffer& buffer) { return buffer.state_->peers_; }
+
   PendingDispatch issue(const DispatchRequest& request, bool background) {
     return {shared_from_this(), start(request, background)};
   }
@@ -48,7 +53,6 @@ class BufferState : public std::enable_shared_from_this<BufferState> {
   virtual Trace take_trace() { return {.rank = peers_.rank}; }
   /// Of a result or a HeapTensor; by any thread.
   virtual void release_region(std::uint64_t offset) { arena_->release(offset); }
-  [[nodiscard]] const protocol::Peers& peers() const { return peers_; }
   [[nodiscard]] std::byte* heap_at(std::uint64_t offset) const { return peers_.local(offset); }
 
   [[nodiscard]] const Config& config() const { return config_; }
@@ -75,10 +79,18 @@ class BufferState : public std::enable_shared_from_this<BufferState> {
   /// The operation is over; its outcome is about to be taken.
   void retire(Operation& operation);
   void release_if_any(std::uint64_t region);
+  /// Keeps a region from everybody until no rank can write there on behalf of operation `epoch`.
+  void quarantine(std::uint64_t region, std::uint64_t epoch);
+  void release_quarantined(std::uint64_t finished_epoch);
   /// What finish_dispatch returns.
   static DispatchResult make_result(std::shared_ptr<const HandleState> handle,
                                     std::unique_ptr<LandedRows> rows);
   static CombineResult make_result(std::unique_ptr<CombinedRows> rows);
+
+  struct Quarantined {
+    std::uint64_t region;
+    std::uint64_t epoch;
+  };
 
   Topology topology_;
   Membership membership_;
@@ -93,6 +105,7 @@ class BufferState : public std::enable_shared_from_this<BufferState> {
   std::uint64_t epoch_ = 0;             // of the last operation issued
   std::set<std::uint64_t> unfinished_;  // epochs issued and not finished
   std::uint64_t last_padded_epoch_ = 0;
+  std::vector<Quarantined> quarantined_;  // peers may still write there
 };
 
 }  // namespace switchyard::runtime

@@ -10,6 +10,7 @@
 
 #include "csrc/bootstrap/gather.h"
 #include "csrc/runtime/validate.h"
+#include "csrc/targets/cuda/warp_memory.h"
 #include "switchyard/error.h"
 
 namespace switchyard {
@@ -19,7 +20,8 @@ std::string Config::to_string() const {
   return fmt::format(
       "heap_bytes = {}\nheap_kind = {}\nuse_huge_pages = {}\nnum_workers = {}\nnum_channels = {}\n"
       "max_in_flight = {}\nmax_experts = {}\nchunk_tokens = {}\nexpert_copies = {}\n"
-      "timeout = {} ms\nspin_polls = {}\ntrace_events = {}\n",
+      "timeout = {} ms\nspin_polls = {}\ntrace_events = {}\ntarget = {}\ndevice = {}\n"
+      "num_sms = {}\ncache_hints = {}\n",
       heap_bytes,
       static_cast<std::size_t>(heap_kind) < kKinds.size()
           ? kKinds[static_cast<std::size_t>(heap_kind)]
@@ -33,7 +35,11 @@ std::string Config::to_string() const {
       expert_copies == ExpertCopies::kBySender ? "by sender" : "by receiver",
       timeout.count(),
       spin_polls,
-      trace_events);
+      trace_events,
+      target == Target::kHost ? "host" : "cuda",
+      device,
+      num_sms,
+      cache_hints);
 }
 
 namespace runtime {
@@ -50,6 +56,7 @@ static_assert(kMaxWorkers <= kMaxChannels, "each worker can have a channel of it
 constexpr int kMaxInFlight = 16;
 constexpr int kMaxExperts = 65'536;
 constexpr int kMaxChunkTokens = 4096;
+constexpr int kMaxSms = 256;
 constexpr int kMaxSpinPolls = 1'000'000;
 constexpr int kMaxTraceEvents = 1 << 22;
 /// derived: an undisturbed rank spins for two futex round trips, what sleeping and being woken
@@ -101,16 +108,18 @@ double share_of_cores(const std::vector<Cores>& all, std::size_t rank) {
 
 /// What every rank must have the same, in a form that can be gathered.
 struct Agreed {
-  std::array<std::int64_t, 7> values;
+  std::array<std::int64_t, 9> values;
 };
-constexpr std::array<const char*, 7> kAgreedNames = {
+constexpr std::array<const char*, 9> kAgreedNames = {
     "heap_bytes",
     "heap_kind (0 auto, 1 in-process, 2 shared memory)",
     "use_huge_pages",
     "num_channels",
     "max_in_flight",
     "max_experts",
-    "expert_copies (0 by sender, 1 by receiver)"};
+    "expert_copies (0 by sender, 1 by receiver)",
+    "target (0 host, 1 cuda)",
+    "num_sms"};
 
 Agreed agreed_fields(const Config& config) {
   return {{static_cast<std::int64_t>(config.heap_bytes),
@@ -119,7 +128,9 @@ Agreed agreed_fields(const Config& config) {
            config.num_channels,
            config.max_in_flight,
            config.max_experts,
-           static_cast<std::int64_t>(config.expert_copies)}};
+           static_cast<std::int64_t>(config.expert_copies),
+           static_cast<std::int64_t>(config.target),
+           config.num_sms}};
 }
 
 void check_agreement(const Config& config, Bootstrap& rendezvous) {
@@ -159,6 +170,9 @@ void check_config(const Config& config) {
   check_range("spin_polls", config.spin_polls, -1, kMaxSpinPolls);
   check_range("trace_events", config.trace_events, 0, kMaxTraceEvents);
   check_range("timeout [ms]", config.timeout.count(), 1, std::int64_t{1} << 40U);
+  check_range("num_sms", config.num_sms, 1, kMaxSms);
+  check_name(
+      "target", static_cast<int>(config.target), static_cast<int>(Target::kCuda), "kHost or kCuda");
   check_name("heap_kind",
              static_cast<int>(config.heap_kind),
              static_cast<int>(HeapKind::kSharedMemory),
@@ -180,8 +194,11 @@ Config agree_on_config(const Config& config, Bootstrap& rendezvous) {
   }
   const std::vector<int> workers = bootstrap::gather_values(rendezvous, resolved.num_workers);
   if (resolved.num_channels == 0) {
-    resolved.num_channels =
-        std::min(*std::max_element(workers.begin(), workers.end()), kMaxChannels);
+    // One for each who moves rows; a warp of a kernel exchanges counts.
+    const int movers = resolved.target == Target::kCuda
+                           ? resolved.num_sms * cuda::kWarpsPerBlock - 1
+                           : *std::max_element(workers.begin(), workers.end());
+    resolved.num_channels = std::min(movers, kMaxChannels);
   }
   if (resolved.spin_polls < 0) {
     const bool crowded = static_cast<double>(resolved.num_workers) > share + 1e-6;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sodium.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 
@@ -72,6 +73,22 @@ std::optional<Descriptor> Descriptor::read(const protocol::OperationArgs& op, in
     descriptor.values_[i] =
         std::atomic_ref<std::uint32_t>(slot->fields[i]).load(std::memory_order_relaxed);
   }
+  return descriptor;
+}
+
+protocol::OperationDescriptor Descriptor::plain() const {
+  protocol::OperationDescriptor plain{};
+  std::copy(values_.begin(), values_.end(), plain.fields);
+  return plain;
+}
+
+std::optional<Descriptor> Descriptor::from(const protocol::OperationDescriptor& plain,
+                                           std::uint32_t tag) {
+  if (plain.epoch != tag) {
+    return std::nullopt;
+  }
+  Descriptor descriptor;
+  std::copy_n(plain.fields, kNumFields, descriptor.values_.begin());
   return descriptor;
 }
 

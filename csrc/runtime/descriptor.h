@@ -41,6 +41,12 @@ class Descriptor {
   }
   [[nodiscard]] std::uint32_t signature() const;
 
+  /// As it lies in a heap, the number of the operation left out; and back, nothing if it is another
+  /// operation's. Shapes: `tag` is epoch_tag of the operation
+  [[nodiscard]] protocol::OperationDescriptor plain() const;
+  static std::optional<Descriptor> from(const protocol::OperationDescriptor& plain,
+                                        std::uint32_t tag);
+
   /// Leaves the fields where peers can read them. Ordering: before the operation's first message.
   void publish(const protocol::OperationArgs& op) const;
   /// The fields of `peer` for the operation, if it has not gone on since.

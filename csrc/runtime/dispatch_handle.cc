@@ -36,25 +36,25 @@ std::int64_t DispatchHandle::num_rows() const {
   return state().num_rows;
 }
 std::span<const std::int32_t> DispatchHandle::rows_from_rank() const {
-  return state().rows_from;
+  return state().on_host().rows_from;
 }
 std::span<const std::int32_t> DispatchHandle::rows_per_expert() const {
-  return state().inspection().rows_per_expert;
+  return state().on_host().inspection().rows_per_expert;
 }
 std::span<const std::int32_t> DispatchHandle::rows_per_expert_and_rank() const {
-  return state().inspection().rows_per_expert_and_rank;
+  return state().on_host().inspection().rows_per_expert_and_rank;
 }
 std::span<const std::int64_t> DispatchHandle::expert_offsets() const {
-  return state().expert_offsets;
+  return state().on_host().expert_offsets;
 }
 std::span<const std::int32_t> DispatchHandle::row_of_entry() const {
-  return state().inspection().row_of_entry;
+  return state().on_host().inspection().row_of_entry;
 }
 std::span<const std::int32_t> DispatchHandle::rank_of_entry() const {
-  return state().source->route.rank;
+  return state().on_host().source->route.rank;
 }
 std::span<const std::uint8_t> DispatchHandle::lost_entries() const {
-  return state().source->route.lost;
+  return state().on_host().source->route.lost;
 }
 std::vector<std::int32_t> DispatchHandle::tokens_of_rank(int rank) const {
   if (rank < 0 || rank >= state().num_ranks) {
@@ -62,7 +62,7 @@ std::vector<std::int32_t> DispatchHandle::tokens_of_rank(int rank) const {
                     fmt::format("{}", rank),
                     fmt::format("a rank of the group, 0 to {}", state().num_ranks - 1));
   }
-  return routing::tokens_of_rank(state().source->route, rank);
+  return routing::tokens_of_rank(state().on_host().source->route, rank);
 }
 
 }  // namespace switchyard

@@ -1,6 +1,9 @@
 #include "csrc/runtime/handle_state.h"
 
+#include <utility>
+
 #include "csrc/routing/placement.h"
+#include "csrc/runtime/device_tables.h"
 
 namespace switchyard::runtime {
 
@@ -31,6 +34,19 @@ void HandleState::prepare_tables(int rank) {
   expert_offsets[experts] = place(experts, 0);
   num_rows = expert_offsets[experts];
   rows_of_rank.assign(ranks, static_cast<std::int32_t>(num_rows));
+}
+
+const HandleState& HandleState::on_host() const {
+  if (device == nullptr) {
+    return *this;
+  }
+  std::call_once(look_.fetch_once, [this] {
+    auto fetched = std::make_unique<HandleState>(*this);
+    fetched->device = nullptr;
+    device->fetch(*fetched);
+    look_.fetched = std::move(fetched);
+  });
+  return *look_.fetched;
 }
 
 const Inspection& HandleState::inspection() const {

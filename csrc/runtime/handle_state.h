@@ -13,6 +13,8 @@
 
 namespace switchyard::runtime {
 
+class DeviceTables;
+
 /// This rank as a source; shared by every dispatch along one route.
 struct SourceRoute {
   routing::Route route;
@@ -33,6 +35,8 @@ class HandleState {
   std::uint64_t buffer_id = 0;
   std::uint64_t epoch = 0;  ///< of the dispatch that counted
   std::shared_ptr<const SourceRoute> source;
+  /// Where kernels keep the tables; then those below, and the route's, are empty. Null on the host.
+  std::shared_ptr<const DeviceTables> device;
 
   Layout layout = Layout::kRankMajor;
   int named_experts = 0;  ///< that the caller may name, those of ranks that are no members too
@@ -63,10 +67,14 @@ class HandleState {
             bases_per_rank()};
   }
 
+  /// This one, or a copy whose tables were read from the device at the first look. Thread-safe.
+  [[nodiscard]] const HandleState& on_host() const;
+
   /// Sizes the tables for a dispatch about to count; padded places are known at once.
   void prepare_tables(int rank);
 
-  /// Tables for whoever looks into the handle; made at the first look. Thread-safe.
+  /// Tables for whoever looks into the handle, which is on the host; made at the first look.
+  /// Thread-safe.
   [[nodiscard]] const Inspection& inspection() const;
 
  private:
@@ -77,6 +85,8 @@ class HandleState {
     Look& operator=(const Look&) = delete;
     std::once_flag once;
     Inspection tables;
+    std::once_flag fetch_once;
+    std::unique_ptr<const HandleState> fetched;
   };
   void inspect(Inspection& tables) const;
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "csrc/protocol/padded_permits.h"
@@ -107,7 +108,9 @@ void HostBuffer::throw_if_unsuccessful(Operation& operation) {
       // Only this rank knows, and peers may still write where it told them: the group ends here.
       workers_->faults().raise(corruption_fault(operation, peers_.rank));
     }
-    throw_failure(operation, config_.heap_bytes);
+    throw_failure(operation,
+                  Descriptor::read(operation.args_op(), std::max(operation.failure.rank, 0)),
+                  config_);
   }
   release_quarantined(operation.epoch);
 }
@@ -183,26 +186,6 @@ void HostBuffer::forget_padded() {
   last_padded_epoch_ = 0;
   padded_result_ = {};
   quarantine(std::exchange(offered_region_, protocol::kNoRegion), epoch_);
-}
-
-void HostBuffer::quarantine(std::uint64_t region, std::uint64_t epoch) {
-  if (region != protocol::kNoRegion) {
-    quarantined_.push_back({region, epoch});
-  }
-}
-
-/// An operation f that finished here was issued by every rank, each of which had then finished
-/// those up to f - M, M being the operations in flight. A peer may issue M - 1 more after the
-/// entry's epoch before it has finished that one and learned that the region is given up.
-void HostBuffer::release_quarantined(std::uint64_t finished_epoch) {
-  const auto limit = static_cast<std::uint64_t>(config_.max_in_flight);
-  std::erase_if(quarantined_, [&](const Quarantined& entry) {
-    const bool safe = finished_epoch >= entry.epoch + 2 * limit - 1;
-    if (safe) {
-      arena_->release(entry.region);
-    }
-    return safe;
-  });
 }
 
 std::string HostBuffer::describe() const {

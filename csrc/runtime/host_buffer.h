@@ -28,11 +28,6 @@ class HostBuffer final : public BufferState {
   [[nodiscard]] std::string describe() const override;
 
  private:
-  struct Quarantined {
-    std::uint64_t region;
-    std::uint64_t epoch;
-  };
-
   /// Rows of the last padded dispatch, and what its successor's senders must be told.
   struct PaddedResult {
     std::uint64_t epoch = 0;  ///< 0: none that could be offered
@@ -48,17 +43,14 @@ class HostBuffer final : public BufferState {
   [[nodiscard]] bool can_offer(std::uint64_t region) const;
   void offer_padded();
   void forget_padded();
-  void quarantine(std::uint64_t region, std::uint64_t epoch);
-  void release_quarantined(std::uint64_t finished_epoch);
 
   std::unique_ptr<host::Workers> workers_;
 
-  // The chain of padded dispatches; results are released by any thread.
+  // The chain of padded dispatches, and the quarantine: results are released by any thread.
   std::mutex padded_mutex_;
   PaddedResult padded_result_;
   std::uint64_t offered_region_ = protocol::kNoRegion;  // for the next padded dispatch
   std::uint32_t offered_signature_ = 0;
-  std::vector<Quarantined> quarantined_;  // peers may still write there
 };
 
 }  // namespace switchyard::runtime

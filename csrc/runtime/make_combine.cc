@@ -73,9 +73,6 @@ void fill_experts(CombineOperation& operation,
   experts.x = x.data;
   experts.x_stride = x.stride_bytes;
   experts.heap_offset = offset_in_heap(context, x, problem.row_bytes);
-  experts.rows_from = handle.rows_from.data();
-  experts.runs = handle.runs();
-  experts.copy_in_region = &operation.copy_in_region;
   experts.copy_in.num_rows = static_cast<std::uint64_t>(handle.num_rows);
   experts.copy_in.row_bytes = experts.heap_offset == protocol::kNoRegion ? problem.row_bytes : 0;
   if (request.row_weights.given()) {
@@ -100,9 +97,16 @@ void fill_experts(CombineOperation& operation,
   }
 }
 
-void fill_contributions(CombineOperation& operation) {
+void fill_tables(CombineOperation& operation) {
   const HandleState& handle = *operation.handle;
   const auto ranks = static_cast<std::size_t>(handle.num_ranks);
+  operation.args.op.flags = &operation.flags;
+  operation.args.op.failure = &operation.failure;
+  protocol::ExpertOutputs& experts = operation.args.experts;
+  experts.rows_from = handle.rows_from.data();
+  experts.runs = handle.runs();
+  experts.copy_in_region = &operation.copy_in_region;
+  operation.args.output.region = &operation.out_region;
   operation.rows_at.resize(ranks);
   operation.row_weights_at.resize(ranks);
   operation.row_topk_weights_at.resize(ranks);
@@ -131,12 +135,13 @@ Rows check_topk_weights(const CombineRequest& request, const HandleState& handle
                      .alignment = sizeof(float)});
 }
 
-void fill_routing(CombineOperation& operation, const CombineRequest& request) {
+void fill_routing(CombineOperation& operation, const Rows& topk_weights) {
   const HandleState& handle = *operation.handle;
   const routing::Route& route = handle.source->route;
-  if (request.topk_weights.given()) {
+  const bool weighted = topk_weights.num_cols > 0;
+  if (weighted) {
     operation.topk_weights.resize(route.expert.size());
-    pack_rows(check_topk_weights(request, handle),
+    pack_rows(topk_weights,
               static_cast<std::size_t>(handle.shape().topk) * sizeof(float),
               operation.topk_weights.data());
   }
@@ -146,7 +151,7 @@ void fill_routing(CombineOperation& operation, const CombineRequest& request) {
                             route.ordinal.data(),
                             route.terms.data(),
                             route.num_terms.data(),
-                            request.topk_weights.given() ? operation.topk_weights.data() : nullptr,
+                            weighted ? operation.topk_weights.data() : nullptr,
                             route.has_duplicates};
   if (operation.args.problem.sums_topk_weights) {
     operation.summed_topk_weights.resize(route.expert.size());
@@ -182,7 +187,6 @@ void fill_output(CombineOperation& operation, const CombineRequest& request, con
   } else {
     output.out_stride = problem.row_bytes;
     output.region_bytes = static_cast<std::uint64_t>(problem.num_tokens) * problem.row_bytes;
-    output.region = &operation.out_region;
   }
   for (std::size_t i = 0; i < request.bias.size(); ++i) {
     if (!request.bias[i].given()) {
@@ -234,17 +238,18 @@ std::shared_ptr<CombineOperation> make_combine(const OperationContext& context,
   const Rows x = check_x(request, *handle);
   fill_problem(*operation, request, x);
   fill_experts(*operation, context, request, x);
-  fill_contributions(*operation);
-  fill_routing(*operation, request);
+  const Rows topk_weights = check_topk_weights(request, *handle);
   fill_output(*operation, request, x);
   describe(*operation);
   protocol::CombineArgs& args = operation->args;
   args.op = context.op;
   args.op.signature = operation->descriptor.signature();
-  args.op.flags = &operation->flags;
-  args.op.failure = &operation->failure;
   args.chunk_tokens = context.config->chunk_tokens;
-  add_roles(*operation);
+  if (!context.on_device) {
+    fill_tables(*operation);
+    fill_routing(*operation, topk_weights);
+    add_roles(*operation);
+  }
   return operation;
 }
 

@@ -117,7 +117,7 @@ Rows check_topk_weights(const DispatchRequest& request, const routing::RouteShap
                      .alignment = sizeof(float)});
 }
 
-/// Reads the caller's routing into a SourceRoute.
+/// Reads the caller's routing into a SourceRoute; on a device, only what its shape tells.
 std::shared_ptr<const SourceRoute> read_route(const OperationContext& context,
                                               const DispatchRequest& request,
                                               std::int64_t num_tokens) {
@@ -129,17 +129,19 @@ std::shared_ptr<const SourceRoute> read_route(const OperationContext& context,
                                   experts_per_rank * num_ranks,
                                   num_ranks,
                                   num_ranks};
-  const Membership& membership = context.membership;
-  const routing::ExpertMap experts =
-      membership.whole()
-          ? routing::ExpertMap{}
-          : routing::map_experts(membership.members, membership.world_ranks, experts_per_rank);
+  const bool row_per_expert = request.layout != Layout::kRankMajor;
   auto source = std::make_shared<SourceRoute>();
   source->index_dtype = topk.dtype;
-  source->route = routing::make_route(shape, topk, request.layout != Layout::kRankMajor, experts);
-  if (request.topk_weights.given()) {
-    const Rows weights = check_topk_weights(request, shape);
-    source->weighted = true;
+  source->weighted = request.topk_weights.given();
+  const Rows weights = source->weighted ? check_topk_weights(request, shape) : Rows{};
+  if (context.on_device) {
+    source->route.shape = shape;
+    source->route.row_per_expert = row_per_expert;
+    return source;
+  }
+  source->route =
+      routing::make_route(shape, topk, row_per_expert, expert_map(context, request.num_experts));
+  if (source->weighted) {
     source->weight.resize(source->route.expert.size());
     pack_rows(weights, static_cast<std::size_t>(shape.topk) * sizeof(float), source->weight.data());
   }
@@ -182,7 +184,9 @@ std::shared_ptr<HandleState> make_handle(const OperationContext& context,
            fmt::format("{} ({} places)", request.max_tokens, padded_rows),
            "num_experts * max_tokens below 2^31");
   }
-  handle->prepare_tables(context.op.peers.rank);
+  if (!context.on_device) {
+    handle->prepare_tables(context.op.peers.rank);
+  }
   return handle;
 }
 
@@ -290,6 +294,8 @@ void fill_problem(DispatchOperation& operation,
 void fill_tables(DispatchOperation& operation) {
   HandleState& handle = *operation.handle;
   protocol::DispatchArgs& args = operation.args;
+  args.op.flags = &operation.flags;
+  args.op.failure = &operation.failure;
   const routing::Route& route = handle.source->route;
   args.routing = {route.expert.data(),
                   route.rank.data(),
@@ -403,6 +409,14 @@ void add_roles(DispatchOperation& operation) {
 
 }  // namespace
 
+routing::ExpertMap expert_map(const OperationContext& context, int num_experts) {
+  const Membership& membership = context.membership;
+  return membership.whole() ? routing::ExpertMap{}
+                            : routing::map_experts(membership.members,
+                                                   membership.world_ranks,
+                                                   num_experts / membership.world_ranks);
+}
+
 std::shared_ptr<DispatchOperation> make_dispatch(
     const OperationContext& context,
     const DispatchRequest& request,
@@ -431,8 +445,6 @@ std::shared_ptr<DispatchOperation> make_dispatch(
   protocol::DispatchArgs& args = operation->args;
   args.op = context.op;
   args.op.signature = operation->descriptor.signature();
-  args.op.flags = &operation->flags;
-  args.op.failure = &operation->failure;
   args.chunk_tokens = context.config->chunk_tokens;
   args.input = {x.data,
                 x.stride_bytes,
@@ -440,10 +452,12 @@ std::shared_ptr<DispatchOperation> make_dispatch(
                 scales.rows.stride_bytes,
                 static_cast<std::uint32_t>(scales.words)};
   fill_problem(*operation, context, request, scales, follows);
-  fill_tables(*operation);
-  prepare_staging(*operation);
   check_output(*operation, request, scales);
-  add_roles(*operation);
+  if (!context.on_device) {
+    fill_tables(*operation);
+    prepare_staging(*operation);
+    add_roles(*operation);
+  }
   return operation;
 }
 

@@ -10,6 +10,7 @@
 #include "csrc/protocol/dispatch_args.h"
 #include "csrc/runtime/descriptor.h"
 #include "csrc/runtime/handle_state.h"
+#include "csrc/targets/device.h"
 #include "csrc/targets/host/job.h"
 #include "switchyard/buffer.h"
 
@@ -29,6 +30,9 @@ struct OperationContext {
   std::uint64_t epoch = 0;     ///< its number
   std::uint64_t heap_bytes = 0;
   std::uint64_t previous_padded_epoch = 0;  ///< number of the padded dispatch before, 0 for none
+  /// A device reads what tensors hold, makes the tables and plays the roles: whoever launches its
+  /// kernels says where the tables are.
+  bool on_device = false;
 
   /// Ranks that experts are numbered over.
   [[nodiscard]] int world_ranks() const {
@@ -87,11 +91,15 @@ class CombineOperation final : public Operation {
   std::uint64_t out_region = protocol::kNoRegion;
   std::vector<float> topk_weights;         ///< [num_tokens][topk] as given, contiguous
   std::vector<float> summed_topk_weights;  ///< [num_tokens][topk]
+  std::shared_ptr<const targets::DeviceBlock> device_topk_weights;  ///< the same, on a device
   TensorView out;
 
   [[nodiscard]] const protocol::OperationArgs& args_op() const override { return args.op; }
   [[nodiscard]] const char* name() const override { return "combine"; }
 };
+
+/// The experts of the world among those of the members; empty when all are members.
+routing::ExpertMap expert_map(const OperationContext& context, int num_experts);
 
 /// Checks a request and builds its operation; nothing is sent.
 /// Errors: InvalidArgument, InvalidState

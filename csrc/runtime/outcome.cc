@@ -29,15 +29,16 @@ std::string fault_text(const targets::Fault& fault, int rank) {
                      words);
 }
 
-std::string mismatch_text(const Operation& operation, int peer) {
-  const auto theirs = Descriptor::read(operation.args_op(), peer);
+std::string mismatch_text(const Operation& operation,
+                          const std::optional<Descriptor>& theirs,
+                          int peer) {
   if (!theirs) {
     return fmt::format("rank {} issued another operation", peer);
   }
   return operation.descriptor.differences(*theirs, peer);
 }
 
-[[noreturn]] void throw_no_room(const Operation& operation, std::uint64_t heap_bytes) {
+[[noreturn]] void throw_no_room(const Operation& operation, const Config& config) {
   const Failure& failure = operation.failure;
   throw HeapTooSmall(
       failure.rank,
@@ -47,13 +48,16 @@ std::string mismatch_text(const Operation& operation, int peer) {
           "{}: the heap of rank {} has no room: needed {} bytes in one region, largest free {} "
           "bytes; release earlier results there, or raise Config::heap_bytes (now {}) on every "
           "rank "
-          "by at least {}",
+          "by at least {}{}",
           operation.name(),
           failure.rank,
           failure.needed,
           failure.available,
-          heap_bytes,
-          failure.needed - failure.available));
+          config.heap_bytes,
+          failure.needed - failure.available,
+          config.target == Target::kHost ? ""
+                                         : "; where more rows came than were set aside, name them "
+                                           "by DispatchRequest::max_rows"));
 }
 
 }  // namespace
@@ -93,7 +97,9 @@ targets::Fault corruption_fault(const Operation& operation, int rank) {
   return fault;
 }
 
-void throw_failure(const Operation& operation, std::uint64_t heap_bytes) {
+void throw_failure(const Operation& operation,
+                   const std::optional<Descriptor>& theirs,
+                   const Config& config) {
   const Failure& failure = operation.failure;
   if (operation.flags.corrupt != 0) {
     const auto source = static_cast<int>(operation.flags.corrupt - 1);
@@ -110,9 +116,9 @@ void throw_failure(const Operation& operation, std::uint64_t heap_bytes) {
                                        "same sequence of operations",
                                        operation.name(),
                                        operation.epoch,
-                                       mismatch_text(operation, failure.rank)));
+                                       mismatch_text(operation, theirs, failure.rank)));
     case FailureKind::kHeapTooSmall:
-      throw_no_room(operation, heap_bytes);
+      throw_no_room(operation, config);
     case FailureKind::kOutputTooSmall:
       throw InvalidArgument(fmt::format(
           "out_x or out_scales of rank {}: got {} rows, wanted at least {}; nothing was moved",

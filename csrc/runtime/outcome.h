@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 
 #include "csrc/runtime/operation.h"
 #include "csrc/targets/fault.h"
@@ -19,7 +20,10 @@ bool is_corrupt(const Operation& operation);
 /// That, as a fault of the group.
 targets::Fault corruption_fault(const Operation& operation, int rank);
 
-/// The operation failed on every rank alike; the group stays usable.
-[[noreturn]] void throw_failure(const Operation& operation, std::uint64_t heap_bytes);
+/// The operation failed on every rank alike; the group stays usable. `theirs` is what the rank
+/// issued that the failure names, where it is known.
+[[noreturn]] void throw_failure(const Operation& operation,
+                                const std::optional<Descriptor>& theirs,
+                                const Config& config);
 
 }  // namespace switchyard::runtime

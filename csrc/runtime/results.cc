@@ -105,7 +105,8 @@ LandedRows::LandedRows(std::shared_ptr<BufferState> buffer, const DispatchOperat
 
 CombinedRows::CombinedRows(std::shared_ptr<BufferState> buffer, CombineOperation& operation)
     : region_(std::move(buffer), operation.out_region),
-      summed_topk_weights_(std::move(operation.summed_topk_weights)) {
+      summed_topk_weights_(std::move(operation.summed_topk_weights)),
+      device_topk_weights_(std::move(operation.device_topk_weights)) {
   const protocol::CombineProblem& problem = operation.args.problem;
   if (operation.out.given()) {
     out = operation.out;
@@ -114,8 +115,10 @@ CombinedRows::CombinedRows(std::shared_ptr<BufferState> buffer, CombineOperation
     out = TensorView(data, problem.dtype, {problem.num_tokens, problem.hidden});
   }
   if (problem.sums_topk_weights) {
-    topk_weights = ConstTensorView(
-        summed_topk_weights_.data(), DType::kFp32, {problem.num_tokens, problem.topk});
+    const void* sums = device_topk_weights_ != nullptr
+                           ? static_cast<const void*>(device_topk_weights_->data())
+                           : summed_topk_weights_.data();
+    topk_weights = ConstTensorView(sums, DType::kFp32, {problem.num_tokens, problem.topk});
   }
 }
 

@@ -55,6 +55,7 @@ class CombinedRows {
  private:
   OwnedRegion region_;
   std::vector<float> summed_topk_weights_;
+  std::shared_ptr<const targets::DeviceBlock> device_topk_weights_;
 };
 
 }  // namespace switchyard::runtime

@@ -38,4 +38,17 @@ SY_HOST_DEVICE inline void write_record(protocol::ErrorRecord& record, const Fau
   record.epoch = fault.epoch;
 }
 
+/// What write_record wrote.
+inline Fault read_record(const protocol::ErrorRecord& record) {
+  return {static_cast<ErrorCode>(record.cause),
+          record.reporter,
+          static_cast<protocol::RoleKind>(record.role),
+          {static_cast<protocol::WaitKind>(record.wait),
+           record.peer,
+           record.channel,
+           record.expected,
+           record.seen},
+          record.epoch};
+}
+
 }  // namespace switchyard::targets

@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "switchyard/combine.h"
@@ -17,7 +18,6 @@
 namespace switchyard {
 
 namespace runtime {
-struct BufferInside;
 class Operation;
 }  // namespace runtime
 
@@ -145,7 +145,9 @@ class Buffer {
   [[nodiscard]] std::string describe() const;
 
  private:
-  friend struct runtime::BufferInside;
+  friend class runtime::BufferState;
+  explicit Buffer(std::shared_ptr<runtime::BufferState> state) : state_(std::move(state)) {}
+
   std::shared_ptr<runtime::BufferState> state_;
 };
 

@@ -44,6 +44,9 @@ struct CombineRequest {
   /// a row counts, so those whose landed top-k index is -1 should hold 0.
   ConstTensorView row_topk_weights{};
 
+  /// Target cuda: as DispatchRequest::stream.
+  void* stream = nullptr;
+
   /// Caller's memory for the sums, [T, H] of x's type with 16-byte aligned rows, overlapping
   /// neither x nor a bias; not given: a view of the heap.
   TensorView out{};

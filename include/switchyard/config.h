@@ -16,7 +16,15 @@ enum class HeapKind : std::uint8_t {
   kSharedMemory,  ///< ranks are processes of one machine
 };
 
+/// What runs an operation.
+enum class Target : std::uint8_t {
+  kHost,  ///< worker threads, over memory of this machine
+  kCuda,  ///< kernels on some SMs of a GPU, over its memory
+};
+
 struct Config {
+  Target target = Target::kHost;  ///< agreed by all ranks
+
   /// Bytes of this rank's symmetric heap: landed rows, expert outputs in place, control block;
   /// 4096..64 GiB. Agreed by all ranks. Too small: HeapTooSmall names the missing bytes. Too large:
   /// between processes, all of it is taken from /dev/shm at once.
@@ -34,7 +42,8 @@ struct Config {
   int num_workers = 0;
 
   /// Independent shares of each operation; 1..kMaxChannels, 0 takes the largest num_workers of any
-  /// rank (at most kMaxChannels). Agreed by all ranks. Fewer than num_workers: workers idle.
+  /// rank (target cuda: one for each warp that moves rows), at most kMaxChannels. Agreed by all
+  /// ranks. Fewer than num_workers: workers idle.
   int num_channels = 0;
 
   /// Operations in flight, per rank, counted from the oldest that is not finished to the newest;
@@ -68,10 +77,19 @@ struct Config {
   /// overwritten; an operation leaves some ten events for each role.
   int trace_events = 0;
 
+  /// Target cuda: the GPU, as CUDA numbers it; -1 takes the calling thread's current one.
+  int device = -1;
+  /// Target cuda: SMs that each operation occupies while it runs; 1..256. Agreed by all ranks. Few:
+  /// the link idles. Many: the computation beside it has fewer. Ranks that share a GPU wait for
+  /// each other, so all their SMs must fit on it together.
+  int num_sms = 8;
+  /// Target cuda: keep rows out of the caches' way. Off for comparison only.
+  bool cache_hints = true;
+
   /// One field a line, "name = value".
   [[nodiscard]] std::string to_string() const;
 };
 
-inline constexpr int kMaxChannels = 64;
+inline constexpr int kMaxChannels = 256;
 
 }  // namespace switchyard

@@ -99,6 +99,13 @@ struct DispatchRequest {
   int max_tokens = 0;                   ///< padded: at least T on every rank; else 0
   Quantize quantize = Quantize::kNone;  ///< bf16 rows only
 
+  /// Target cuda: rows set aside for the landing of a compact layout, which the host does not learn
+  /// before the kernel runs; 0 takes as many as come when every rank has T tokens. Too few:
+  /// HeapTooSmall on every rank.
+  std::int64_t max_rows = 0;
+  /// Target cuda: a stream (cudaStream_t) whose work so far the operation waits for; null: none.
+  void* stream = nullptr;
+
   /// Dispatch again along the routing of an earlier dispatch of the same Buffer (the backward
   /// pass): no counting, the same places. Routing, layout, its options and weights come from the
   /// handle, not from the fields above: top-k tensors must not be given, numbers are not read. x

@@ -15,6 +15,7 @@ namespace {
 
 using test::text_of;
 using ::testing::AllOf;
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
 
 TEST(BadSetup, RanksThatDisagreeOnTheConfigurationAreToldInWhichField) {
@@ -39,7 +40,7 @@ TEST(BadSetup, ConfigurationFieldsOutOfRangeAreNamed) {
     return text_of<InvalidArgument>([&] { const Buffer buffer(group, config); });
   };
   EXPECT_THAT(refused([](Config& c) { c.max_in_flight = 0; }), HasSubstr("max_in_flight: got 0"));
-  EXPECT_THAT(refused([](Config& c) { c.num_channels = 65; }), HasSubstr("num_channels: got 65"));
+  EXPECT_THAT(refused([](Config& c) { c.num_channels = 257; }), HasSubstr("num_channels: got 257"));
   EXPECT_THAT(refused([](Config& c) { c.heap_bytes = 8192; }), HasSubstr("control block"));
   EXPECT_THAT(refused([](Config& c) { c.heap_kind = static_cast<HeapKind>(9); }),
               AllOf(HasSubstr("heap_kind: got 9"), HasSubstr("kSharedMemory")));
@@ -47,6 +48,24 @@ TEST(BadSetup, ConfigurationFieldsOutOfRangeAreNamed) {
               AllOf(HasSubstr("expert_copies: got 2"), HasSubstr("kByReceiver")));
   EXPECT_THAT(refused([](Config& c) { c.timeout = std::chrono::milliseconds(0); }),
               HasSubstr("timeout"));
+}
+
+TEST(BadSetup, TheCudaTargetIsRefusedWithWhatToDoWhereItCannotRun) {
+  auto bootstraps = make_in_process_bootstraps(2);
+  const auto errors = test::run_rank_threads(2, [&](int rank) {
+    Group group(std::move(bootstraps[static_cast<std::size_t>(rank)]));
+    Config config = test::test_config();
+    config.target = Target::kCuda;
+    const Buffer buffer(group, config);
+  });
+  if (errors[0].empty()) {
+    GTEST_SKIP() << "this machine has a GPU";
+  }
+  for (const std::string& error : errors) {
+    EXPECT_THAT(error,
+                AllOf(HasSubstr("Config::target: got cuda"),
+                      AnyOf(HasSubstr("SWITCHYARD_CUDA=ON"), HasSubstr("nvidia-smi"))));
+  }
 }
 
 TEST(BadSetup, AFieldOutOfRangeOnOneRankIsToldToAllAtOnce) {

@@ -15,6 +15,7 @@
 #include "benchmarks/common/verifier.h"
 #include "switchyard/switchyard.h"
 #include "tests/support/rank_threads.h"
+#include "tests/support/tensor_memory.h"
 
 namespace switchyard::test {
 
@@ -33,8 +34,41 @@ struct RankContext {
   Buffer& buffer;
   const bench::RankInputs& inputs;
   const std::shared_ptr<const bench::Reference>& reference;
+  TensorMemory& memory;
 
+  /// A dispatch of the inputs, with room for exactly what comes where room is set aside.
+  [[nodiscard]] DispatchRequest request() const {
+    DispatchRequest request = inputs.request();
+    request.x = memory.given(request.x);
+    request.scales = memory.given(request.scales);
+    request.topk_idx = memory.given(request.topk_idx);
+    request.topk_weights = memory.given(request.topk_weights);
+    request.max_rows = static_cast<std::int64_t>(reference->rows().size());
+    return request;
+  }
   [[nodiscard]] bench::Verifier verifier() const { return bench::Verifier(reference); }
+
+  /// Judges results wherever they lie.
+  [[nodiscard]] bench::VerifyReport check(const DispatchResult& result) const {
+    bench::DispatchViews views = bench::views_of(result);
+    for (ConstTensorView* view : {&views.x,
+                                  &views.scales,
+                                  &views.topk_idx,
+                                  &views.topk_weights,
+                                  &views.source_rank,
+                                  &views.source_token}) {
+      *view = memory.seen(*view);
+    }
+    return verifier().check_complete_dispatch(views);
+  }
+  [[nodiscard]] bench::VerifyReport check(const CombineResult& result) const {
+    return verifier().check_combine(memory.seen(result.out()));
+  }
+  void fill_expert_rows(const TensorView& view) const {
+    memory.edit(view,
+                [this](const TensorView& rows) { bench::fill_expert_rows(*reference, rows); });
+  }
+  void poison(const TensorView& view) const { memory.edit(view, bench::poison); }
 };
 
 using RankBody = std::function<void(const RankContext&)>;
@@ -65,7 +99,8 @@ inline void run_group(const bench::Workload& workload,
     Buffer buffer(group, config);
     const bench::RankInputs inputs(workload, rank, (*routing)[index]);
     const auto reference = std::make_shared<const bench::Reference>(workload, rank, routing);
-    body({rank, group, buffer, inputs, reference});
+    TensorMemory memory;
+    body({rank, group, buffer, inputs, reference, memory});
     group.bootstrap().barrier();
   });
   for (std::size_t rank = 0; rank < errors.size(); ++rank) {
@@ -79,7 +114,7 @@ inline CombineRequest combine_request(const RankContext& context,
                                       const ConstTensorView& x) {
   CombineRequest request{.x = x, .handle = result.handle()};
   if (context.reference->workload().weighted_combine()) {
-    request.topk_weights = context.inputs.topk_weights();
+    request.topk_weights = context.memory.given(context.inputs.topk_weights());
   }
   return request;
 }

@@ -26,7 +26,7 @@ inline std::optional<std::uint64_t>& replayed_seed() {
   return seed;
 }
 
-/// Calls `run(seed)` for seeds 1 to `count` (a tenth of them under a sanitizer), until one fails,
+/// Calls `run(seed)` for seeds 1 to `count` (a tenth of them, and one at least, under a sanitizer), until one fails,
 /// or only for the replayed one.
 template <class Run>
 void for_each_seed(std::uint64_t count, const Run& run) {
@@ -34,7 +34,7 @@ void for_each_seed(std::uint64_t count, const Run& run) {
     run(*replayed_seed());
     return;
   }
-  const std::uint64_t last = kSanitized ? count / 10 : count;
+  const std::uint64_t last = kSanitized ? (count + 9) / 10 : count;
   for (std::uint64_t seed = 1; seed <= last && !testing::Test::HasFailure(); ++seed) {
     run(seed);
   }

@@ -77,6 +77,28 @@ TEST(Arena, RemembersThePeakWhenRegionsAreReleased) {
   EXPECT_EQ(arena.peak_used_bytes(), 5 * kPage);
 }
 
+TEST(Arena, GivesBackTheEndOfARegionWhenTrimmed) {
+  Arena arena(0, 4 * kRegionAlignment);
+  const auto first = arena.allocate(3 * kRegionAlignment);
+  const auto second = arena.allocate(1);
+  ASSERT_TRUE(first && second);
+  arena.trim(*first, kRegionAlignment + 1);
+  EXPECT_EQ(arena.used_bytes(), 3 * kRegionAlignment);
+  EXPECT_EQ(arena.allocate(kRegionAlignment), 2 * kRegionAlignment);
+  arena.release(2 * kRegionAlignment);
+  arena.release(*first);
+  arena.release(*second);
+  EXPECT_EQ(arena.largest_free_bytes(), 4 * kRegionAlignment);
+}
+
+TEST(Arena, ThrowsWhenTrimmedToMoreThanThereIs) {
+  Arena arena(0, 4 * kRegionAlignment);
+  const auto region = arena.allocate(kRegionAlignment);
+  ASSERT_TRUE(region);
+  EXPECT_THROW(arena.trim(*region, kRegionAlignment + 1), Error);
+  EXPECT_THROW(arena.trim(*region + kRegionAlignment, 1), Error);
+}
+
 TEST(Arena, ThrowsWhenAForeignOrRepeatedOffsetIsReleased) {
   Arena arena(0, 8 * kPage);
   const auto region = arena.allocate(2 * kPage);

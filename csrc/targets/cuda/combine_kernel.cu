@@ -7,17 +7,26 @@ namespace switchyard::cuda {
 namespace {
 
 template <class Hints>
-void launch_with(const CombineLaunch& launch, int num_sms, cudaStream_t stream) {
+void load_with() {
   check(cudaFuncSetAttribute(combine_kernel<Hints>,
                              cudaFuncAttributeMaxDynamicSharedMemorySize,
                              static_cast<int>(sizeof(CombineBlock))),
         "combine kernel: shared memory");
+}
+
+template <class Hints>
+void launch_with(const CombineLaunch& launch, int num_sms, cudaStream_t stream) {
   combine_kernel<Hints>
       <<<static_cast<unsigned>(num_sms), kThreadsPerBlock, sizeof(CombineBlock), stream>>>(launch);
   check(cudaGetLastError(), "combine kernel: launch");
 }
 
 }  // namespace
+
+void load_combine_kernels() {
+  load_with<WithHints>();
+  load_with<WithoutHints>();
+}
 
 void launch_combine(const CombineLaunch& launch, int num_sms, bool hints, cudaStream_t stream) {
   if (hints) {

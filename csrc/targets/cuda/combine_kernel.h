@@ -47,7 +47,7 @@ __global__ void __launch_bounds__(kThreadsPerBlock, 1)
   }
   warp.complete_rows();
   if (cta_end(block)) {
-    end_operation(launch, block.epoch, 0);
+    end_operation(args.op, launch, block.epoch, 0);
   }
 }
 

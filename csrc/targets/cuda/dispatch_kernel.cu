@@ -7,17 +7,26 @@ namespace switchyard::cuda {
 namespace {
 
 template <class Hints>
-void launch_with(const DispatchLaunch& launch, int num_sms, cudaStream_t stream) {
+void load_with() {
   check(cudaFuncSetAttribute(dispatch_kernel<Hints>,
                              cudaFuncAttributeMaxDynamicSharedMemorySize,
                              static_cast<int>(sizeof(DispatchBlock))),
         "dispatch kernel: shared memory");
+}
+
+template <class Hints>
+void launch_with(const DispatchLaunch& launch, int num_sms, cudaStream_t stream) {
   dispatch_kernel<Hints>
       <<<static_cast<unsigned>(num_sms), kThreadsPerBlock, sizeof(DispatchBlock), stream>>>(launch);
   check(cudaGetLastError(), "dispatch kernel: launch");
 }
 
 }  // namespace
+
+void load_dispatch_kernels() {
+  load_with<WithHints>();
+  load_with<WithoutHints>();
+}
 
 void launch_dispatch(const DispatchLaunch& launch, int num_sms, bool hints, cudaStream_t stream) {
   if (hints) {

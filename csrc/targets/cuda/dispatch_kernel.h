@@ -106,7 +106,7 @@ __global__ void __launch_bounds__(kThreadsPerBlock, 1)
   }
   warp.complete_rows();
   if (cta_end(block)) {
-    end_operation(launch, block.epoch, *args.landing.num_rows);
+    end_operation(args.op, launch, block.epoch, *args.landing.num_rows);
   }
 }
 

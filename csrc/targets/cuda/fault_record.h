@@ -23,15 +23,11 @@ inline __device__ bool fault_raised(const protocol::OperationArgs& op) {
   return ptx::ld_relaxed_sys(&fault_record(op, op.peers.rank)->state) != kFaultNone;
 }
 
-/// Tells every rank that this one waited past the deadline.
-/// Called by:  one lane. `epoch` is the operation's number, not its tag
+/// Makes the fault the group's, on every rank that has none yet.
+/// Called by:  one lane
 /// Ordering:   the record is released behind its fields; pairs with the host's look after the
 /// kernel
-inline __device__ void raise_timeout(const protocol::OperationArgs& op,
-                                     std::uint64_t epoch,
-                                     protocol::RoleKind role,
-                                     const protocol::WaitPoint& wait) {
-  const targets::Fault fault{ErrorCode::kTimeout, op.peers.rank, role, wait, epoch};
+inline __device__ void raise_fault(const protocol::OperationArgs& op, const targets::Fault& fault) {
   for (int rank = 0; rank < op.peers.num_ranks; ++rank) {
     protocol::ErrorRecord* record = fault_record(op, rank);
     if (ptx::atom_cas_acq_rel_sys(&record->state, kFaultNone, kFaultWriting) != kFaultNone) {

@@ -3,7 +3,8 @@
 
 #include <cstdint>
 
-#include "csrc/targets/cuda/operation_kernels.h"
+#include "csrc/targets/cuda/fault_record.h"
+#include "csrc/targets/cuda/launch_args.h"
 #include "csrc/targets/cuda/warp_memory.h"
 #include "ptx/atomic.h"
 #include "ptx/memory_order.h"
@@ -73,13 +74,31 @@ __device__ bool cta_end(BlockMemory<Launch>& block) {
   return ptx::atom_add_acq_rel_gpu(&sequence->blocks_done, 1U) + 1 == gridDim.x;
 }
 
+/// What only this rank knows of, while peers may still write where it told them: the group ends.
+inline __device__ void raise_corruption(const protocol::OperationArgs& op,
+                                        const Sequence& sequence,
+                                        std::uint64_t epoch) {
+  const bool of_rows = sequence.flags.corrupt != 0;
+  if (of_rows || sequence.failure.kind == protocol::FailureKind::kCorrupt) {
+    targets::Fault fault;
+    fault.reporter = op.peers.rank;
+    fault.wait.peer =
+        of_rows ? static_cast<std::int32_t>(sequence.flags.corrupt) - 1 : sequence.failure.rank;
+    fault.epoch = epoch;
+    raise_fault(op, fault);
+  }
+}
+
 /// Tells the host what became of the operation and makes room for the next.
 /// Called by: one thread, when every block is done
-inline __device__ void end_operation(const OperationLaunch& launch,
+inline __device__ void end_operation(const protocol::OperationArgs& op,
+                                     const OperationLaunch& launch,
                                      std::uint64_t epoch,
                                      std::int64_t num_rows) {
   Sequence& sequence = *launch.sequence;
   Outcome& outcome = *launch.outcome;
+  raise_corruption(op, sequence, epoch);
+  outcome.faulted = fault_raised(op) ? 1 : 0;
   outcome.failed = static_cast<std::uint32_t>(sequence.flags.failed);
   outcome.corrupt = static_cast<std::uint32_t>(sequence.flags.corrupt);
   outcome.failure = sequence.failure;

@@ -5,12 +5,15 @@
 
 namespace switchyard::cuda {
 
-void launch_route(const RouteArgs& args, std::uint32_t shared_limit, cudaStream_t stream) {
-  const RouteShape shape = route_shape(args.shape, shared_limit);
+void load_route_kernel(std::uint32_t shared_limit) {
   check(cudaFuncSetAttribute(route_kernel,
                              cudaFuncAttributeMaxDynamicSharedMemorySize,
-                             static_cast<int>(shape.shared_bytes)),
+                             static_cast<int>(shared_limit)),
         "route kernel: shared memory");
+}
+
+void launch_route(const RouteArgs& args, std::uint32_t shared_limit, cudaStream_t stream) {
+  const RouteShape shape = route_shape(args.shape, shared_limit);
   route_kernel<<<1, static_cast<unsigned>(shape.num_warps * kLanes), shape.shared_bytes, stream>>>(
       args);
   check(cudaGetLastError(), "route kernel: launch");

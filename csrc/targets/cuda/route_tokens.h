@@ -19,6 +19,7 @@ struct RouteEntry {
   std::int32_t position;
   std::int32_t expert;  // -1: none
   std::int32_t rank;
+  bool lost;   // named an expert of a rank that is no member
   bool valid;  // of a token of this batch
 };
 
@@ -87,15 +88,20 @@ class WarpRouter {
     }
     const std::int64_t at =
         entry.token * args_.token_stride + entry.position * args_.position_stride;
-    const std::int64_t expert = args_.wide_index
-                                    ? static_cast<const std::int64_t*>(args_.topk_idx)[at]
-                                    : static_cast<const std::int32_t*>(args_.topk_idx)[at];
-    const bool known = expert >= 0 && expert < args_.shape.num_experts;
-    if (check && !known && expert != -1) {
-      args_.sequence->bad_entry = {entry.token, entry.position, expert};
+    const std::int64_t named = args_.wide_index
+                                   ? static_cast<const std::int64_t*>(args_.topk_idx)[at]
+                                   : static_cast<const std::int32_t*>(args_.topk_idx)[at];
+    const bool maps = args_.expert_map != nullptr;
+    const bool known = named >= 0 && named < (maps ? args_.map_size : args_.shape.num_experts);
+    if (check && !known && named != -1) {
+      args_.sequence->bad_entry = {entry.token, entry.position, named};
     }
-    entry.expert = known ? static_cast<std::int32_t>(expert) : -1;
-    entry.rank = known ? entry.expert / args_.shape.experts_per_rank() : -1;
+    if (known) {
+      const std::int32_t expert = maps ? args_.expert_map[named] : static_cast<std::int32_t>(named);
+      entry.lost = expert < 0;
+      entry.expert = entry.lost ? -1 : expert;
+    }
+    entry.rank = entry.expert < 0 ? -1 : entry.expert / args_.shape.experts_per_rank();
     return entry;
   }
 
@@ -155,6 +161,9 @@ class WarpRouter {
     to.ordinal[entry.index] = ordinal;
     to.opener[entry.index] =
         entry.expert < 0 ? routing::kNoOpener : static_cast<std::uint8_t>(opener);
+    if (to.lost != nullptr) {
+      to.lost[entry.index] = entry.lost ? 1 : 0;
+    }
     if (args_.topk_weights != nullptr) {
       to.weight[entry.index] =
           args_.topk_weights[entry.token * args_.weight_token_stride + entry.position];

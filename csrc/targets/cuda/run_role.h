@@ -52,7 +52,8 @@ __device__ void run_role(Warp& warp, Role role, const BlockMemory<Launch>& block
     late = now - waiting_since > (for_peer ? timeout_ns : 2 * timeout_ns);
     if (late && was_late) {
       if (threadIdx.x % 32 == 0) {
-        raise_timeout(op, block.epoch, Role::kKind, role.wait());
+        raise_fault(op,
+                    {ErrorCode::kTimeout, op.peers.rank, Role::kKind, role.wait(), block.epoch});
       }
       __syncwarp();
       return;

@@ -21,6 +21,7 @@ struct BadEntry {
 struct Outcome {
   std::uint64_t epoch = 0;  ///< number of the operation, written last
   std::uint32_t failed = 0;
+  std::uint32_t faulted = 0;  ///< the group failed: its fault record says how
   std::uint32_t corrupt = 0;  ///< 1 + the source whose metadata cannot be
   protocol::Failure failure;
   BadEntry bad_entry;

@@ -19,6 +19,7 @@ struct WorkspaceShape {
   std::int32_t num_experts = 0;
   std::int32_t num_ranks = 1;
   bool row_per_expert = false;
+  bool has_lost = false;  ///< entries may name experts of ranks that are no members
 
   SY_HOST_DEVICE constexpr std::int32_t experts_per_rank() const { return num_experts / num_ranks; }
   SY_HOST_DEVICE constexpr std::int64_t num_entries() const {
@@ -39,6 +40,7 @@ struct Workspace {
   std::uint8_t* opener = nullptr;
   std::uint8_t* terms = nullptr;
   std::uint8_t* num_terms = nullptr;          ///< [T]
+  std::uint8_t* lost = nullptr;               ///< [T][K], null where none can be
   std::int32_t* rows_per_rank = nullptr;      ///< [N]
   std::int32_t* tokens_per_expert = nullptr;  ///< [E]
   // Placement of this rank's rows, and of those that come.
@@ -73,6 +75,9 @@ struct Workspace {
     at.take(opener, entries);
     at.take(terms, entries);
     at.take(num_terms, shape.num_tokens);
+    if (shape.has_lost) {
+      at.take(lost, entries);
+    }
     at.take(rows_per_rank, ranks);
     at.take(tokens_per_expert, shape.num_experts);
     at.take(region_of_rank, ranks);

@@ -116,18 +116,7 @@ std::optional<Fault> FaultBoard::read(int rank) const {
   if (state.load(std::memory_order_acquire) != kFaultReadable) {
     return std::nullopt;
   }
-  const ErrorRecord& source = *record(rank);
-  Fault fault;
-  fault.cause = static_cast<ErrorCode>(source.cause);
-  fault.reporter = source.reporter;
-  fault.role = static_cast<protocol::RoleKind>(source.role);
-  fault.wait = {static_cast<protocol::WaitKind>(source.wait),
-                source.peer,
-                source.channel,
-                source.expected,
-                source.seen};
-  fault.epoch = source.epoch;
-  return fault;
+  return targets::read_record(*record(rank));
 }
 
 }  // namespace switchyard::host

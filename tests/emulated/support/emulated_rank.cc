@@ -7,10 +7,6 @@
 #include <utility>
 
 #include "benchmarks/sim/exchange_check.h"
-#include "csrc/targets/cuda/combine_kernel.h"
-#include "csrc/targets/cuda/dispatch_kernel.h"
-#include "csrc/targets/cuda/route_tokens.h"
-#include "tests/emulated/device/launch.h"
 
 namespace switchyard::sim {
 namespace {
@@ -83,14 +79,9 @@ void EmulatedRank::dispatch(int index) {
   cuda::DispatchLaunch launch = dispatch_launch(index);
   run_.interference.before_dispatch(rank_, index, launch);
   emulated::launch(run_.machine,
-                   {run_.options.num_sms,
-                    cuda::kThreadsPerBlock,
-                    sizeof(cuda::DispatchBlock),
-                    fmt::format("rank {} operation {} (dispatch)", rank_, made.operation->epoch)},
-                   [&] {
-                     run_.options.hints ? cuda::dispatch_kernel<cuda::WithHints>(launch)
-                                        : cuda::dispatch_kernel<cuda::WithoutHints>(launch);
-                   });
+                   launch,
+                   run_.options.kernels,
+                   fmt::format("rank {} operation {} (dispatch)", rank_, made.operation->epoch));
   take_outcome(*made.operation, run_.interference.bad_entry(rank_, index));
   made.operation->region = *made.memory->places().region;
   release_unused(launch.launch, {made.operation->region});
@@ -142,13 +133,7 @@ void EmulatedRank::route(const Dispatched& dispatched, const cuda::WorkspaceShap
   args.max_tokens = request.max_tokens;
   args.sequence = &sequence_;
   run_.interference.before_route(rank_, dispatched.index, args);
-  const cuda::RouteShape launch = cuda::route_shape(shape, 512);  // a few warps are enough
-  emulated::launch(run_.machine,
-                   {1,
-                    static_cast<std::uint32_t>(launch.num_warps * cuda::kLanes),
-                    launch.shared_bytes,
-                    fmt::format("rank {} route", rank_)},
-                   [&] { cuda::route_kernel(args); });
+  emulated::launch(run_.machine, args, fmt::format("rank {} route", rank_));
 }
 
 cuda::OperationLaunch EmulatedRank::common(runtime::Operation& operation) {
@@ -328,14 +313,9 @@ void EmulatedRank::combine(int index) {
   const auto operation = own().prepare(call.request, rows.operation->handle);
   const cuda::CombineLaunch launch = combine_launch(*operation, rows);
   emulated::launch(run_.machine,
-                   {run_.options.num_sms,
-                    cuda::kThreadsPerBlock,
-                    sizeof(cuda::CombineBlock),
-                    fmt::format("rank {} operation {} (combine)", rank_, operation->epoch)},
-                   [&] {
-                     run_.options.hints ? cuda::combine_kernel<cuda::WithHints>(launch)
-                                        : cuda::combine_kernel<cuda::WithoutHints>(launch);
-                   });
+                   launch,
+                   run_.options.kernels,
+                   fmt::format("rank {} operation {} (combine)", rank_, operation->epoch));
   take_outcome(*operation, {});
   operation->out_region = *rows.memory->places().out_region;
   operation->copy_in_region = *rows.memory->places().copy_in_region;
@@ -372,7 +352,7 @@ EmulatedGroup::EmulatedGroup(const ExchangePlan& plan,
     return rank >= 0 && word == peers.at(rank, world_.heaps().control().error_record());
   };
   emulated::Random random(seed);
-  const LaunchOptions launch{1 + random.below(2), random.one_in(2), timeout_ns};
+  const LaunchOptions launch{{1 + random.below(2), random.one_in(2)}, timeout_ns};
   const EmulatedRun run{plan, naive_, outcomes_, world_, machine_, launch, interference};
   for (int rank = 0; rank < plan.num_ranks; ++rank) {
     ranks_.push_back(std::make_unique<EmulatedRank>(run, rank));

@@ -12,16 +12,15 @@
 #include "benchmarks/sim/naive_exchange.h"
 #include "benchmarks/sim/rank_program.h"
 #include "benchmarks/sim/world.h"
-#include "csrc/targets/cuda/operation_kernels.h"
-#include "csrc/targets/cuda/route_kernel.h"
+#include "csrc/targets/cuda/launch_args.h"
 #include "tests/emulated/device/world.h"
 #include "tests/emulated/support/device_memory.h"
+#include "tests/emulated/support/kernels.h"
 
 namespace switchyard::sim {
 
 struct LaunchOptions {
-  std::uint32_t num_sms = 1;
-  bool hints = true;
+  emulated::KernelOptions kernels;
   std::uint64_t timeout_ns = 10'000'000'000;  ///< of virtual time
 };
 

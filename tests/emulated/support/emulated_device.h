@@ -1,0 +1,76 @@
+// A device for Buffer whose kernels run on the emulated machine: a queue that a body of the machine
+// works off while the host goes on. Several ranks share one machine, each with a device of its own.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "csrc/targets/device.h"
+#include "tests/emulated/device/world.h"
+#include "tests/emulated/support/kernels.h"
+
+namespace switchyard::emulated {
+
+/// Gives the turn away once, and lets time pass: for hosts that wait.
+/// Errors: EmulationError when something else has failed, or a run takes too long
+void await_turn(World& machine);
+
+struct DeviceOptions {
+  KernelOptions kernels;
+  int resident_sms = 132;
+  std::string name;  ///< for reports: "rank 0"
+};
+
+/// Called by: a body of the machine that plays the host. Memory is poisoned when it is given and
+/// when it is taken back.
+class EmulatedDevice final : public targets::Device {
+ public:
+  EmulatedDevice(World& machine, DeviceOptions options)
+      : machine_(machine), options_(std::move(options)) {}
+  ~EmulatedDevice() override;
+
+  /// Runs what is enqueued until the device is closed.
+  /// Called by: a body of its own. Errors: EmulationError
+  void run_queue();
+  /// The host enqueues nothing more.
+  void close() { closed_ = true; }
+
+  std::unique_ptr<memory::SymmetricHeap> create_heap(Bootstrap& bootstrap,
+                                                     const memory::HeapOptions& options) override;
+  std::byte* allocate(std::uint64_t bytes) override;
+  void release(std::byte* memory) noexcept override;
+  std::byte* allocate_host(std::uint64_t bytes) override;
+  void release_host(std::byte* memory) noexcept override;
+  void write(std::byte* to, const void* from, std::uint64_t bytes) override;
+  void read(void* to, const std::byte* from, std::uint64_t bytes) override;
+  void wait_for(void* stream) override;
+  void pack_rows(const targets::RowBlock& rows, std::byte* to) override;
+  void launch(const cuda::RouteArgs& args) override;
+  void launch(const cuda::DispatchLaunch& launch) override;
+  void launch(const cuda::CombineLaunch& launch) override;
+  targets::Mark mark() override;
+  [[nodiscard]] bool reached(const targets::Mark& mark) override;
+  void wait(const targets::Mark& mark) override;
+  [[nodiscard]] std::uint64_t identity() const override;
+  [[nodiscard]] int resident_sms() const override { return options_.resident_sms; }
+  [[nodiscard]] std::string describe() const override { return "an emulated GPU"; }
+
+ private:
+  void enqueue(std::function<void()> work);
+  void free(std::byte* memory) noexcept;
+
+  World& machine_;
+  DeviceOptions options_;
+  bool closed_ = false;
+  std::deque<std::function<void()>> queue_;
+  std::uint64_t num_enqueued_ = 0;
+  std::uint64_t num_done_ = 0;
+  std::map<std::byte*, std::uint64_t> blocks_;  // bytes
+};
+
+}  // namespace switchyard::emulated
