@@ -19,6 +19,13 @@ void throw_in_use(const char* what, int idx, int num_tracks) {
       "{} {}: {} open tracks use it, wanted none; close them first", what, idx, num_tracks));
 }
 
+void throw_under_way(int track, int peer) {
+  throw InvalidState(
+      fmt::format("track {}: postings to rank {} are under way, wanted none; poll until is_quiet()",
+                  track,
+                  peer));
+}
+
 void throw_outside(const char* what,
                    std::uint64_t offset,
                    std::uint64_t bytes,

@@ -14,6 +14,7 @@ namespace switchyard::transport {
 // What the checks throw; out of line, so that the checks themselves stay small.
 [[noreturn]] void throw_unknown_index(const char* what, int idx, std::size_t num);
 [[noreturn]] void throw_in_use(const char* what, int idx, int num_tracks);
+[[noreturn]] void throw_under_way(int track, int peer);
 [[noreturn]] void throw_outside(const char* what,
                                 std::uint64_t offset,
                                 std::uint64_t bytes,

@@ -67,8 +67,8 @@ class Transport {
   virtual int register_region(std::span<std::byte> memory) = 0;
   /// What a peer needs to attach the region: bytes to be carried by the bootstrap (region_key.h).
   [[nodiscard]] virtual std::vector<std::byte> region_key(int region_idx) const = 0;
-  /// When it returns, no put goes into the region or out of it. A peer that puts into it all the
-  /// same loses this rank.
+  /// The memory is the caller's again; peers have closed their tracks into it before. A peer that
+  /// puts into it all the same loses this rank, unless the backend is ucx, which may let it write.
   /// Errors: InvalidState while a track uses it
   virtual void deregister_region(int region_idx) = 0;
 
@@ -79,7 +79,7 @@ class Transport {
   virtual void detach_region(int attached_idx) = 0;
 
   virtual int open_track(const TrackRequest& request) = 0;
-  /// Errors: InvalidState while it has postings under way to a peer that lives
+  /// Errors: InvalidState while postings are under way to its peer, and that lives
   virtual void close_track(int track) = 0;
 
   // The path. No allocation, no lock, no wait.

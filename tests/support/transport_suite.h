@@ -37,8 +37,4 @@ class TransportSuite : public ::testing::TestWithParam<TransportBackend> {
   }
 };
 
-inline std::string backend_name(const ::testing::TestParamInfo<TransportBackend>& info) {
-  return info.param.name;
-}
-
 }  // namespace switchyard::test
