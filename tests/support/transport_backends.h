@@ -22,14 +22,6 @@ struct TransportBackend {
   bool sees_ends_leave = true;
 };
 
-inline std::string why_no_ucx_here() {
-#if defined(__SANITIZE_THREAD__)
-  return "UCX is not built for ThreadSanitizer, which would take its own synchronisation for races";
-#else
-  return transport::why_no_ucx();
-#endif
-}
-
 inline std::string backend_name(const ::testing::TestParamInfo<TransportBackend>& info) {
   return info.param.name;
 }
@@ -40,7 +32,7 @@ inline void PrintTo(const TransportBackend& backend, std::ostream* out) {
 
 /// UCX between threads of one process, as it would go between processes or machines.
 inline TransportBackend ucx_backend(const char* name, const char* transports) {
-  return {.name = name, .why_not = &why_no_ucx_here, .make = [=](Bootstrap& bootstrap) {
+  return {.name = name, .why_not = &transport::why_no_ucx, .make = [=](Bootstrap& bootstrap) {
             return transport::make_ucx_transport(bootstrap, {.transports = transports});
           }};
 }
