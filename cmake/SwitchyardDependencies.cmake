@@ -1,4 +1,4 @@
-# Finds packages. The library's own four are required; every other one only switches its part off.
+# Finds packages. The first four of the library are required; every other one only switches its part off.
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
@@ -23,6 +23,13 @@ function(switchyard_require_packages part_variable what)
     set(${part_variable} OFF PARENT_SCOPE)
   endif()
 endfunction()
+
+if(SWITCHYARD_SANITIZE MATCHES "thread")
+  # Loading it is enough: UCX hooks madvise, which a thread calls at its end, when ThreadSanitizer has let go of it.
+  message(STATUS "Transport ucx: off, ThreadSanitizer does not survive UCX's hooks")
+  set(SWITCHYARD_UCX OFF)
+endif()
+switchyard_require_packages(SWITCHYARD_UCX "Transport ucx" Ucx)
 
 set(SWITCHYARD_BUILD_MICRO_BENCHMARKS ${SWITCHYARD_BUILD_CLI})
 set(SWITCHYARD_BUILD_MPI_BENCH ${SWITCHYARD_BUILD_CLI})

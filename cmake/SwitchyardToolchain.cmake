@@ -42,6 +42,9 @@ elseif(PROJECT_IS_TOP_LEVEL)
   message(STATUS "ccache: off, not found (rebuilds are slower)")
 endif()
 
+# A program that never uses UCX shall not load it: UCX hooks the memory calls of whatever does.
+add_link_options(LINKER:--as-needed)
+
 if(PROJECT_IS_TOP_LEVEL)
   # GCC before 12.1 knows no -fuse-ld=mold, so finding the program is not enough.
   include(CheckLinkerFlag)
