@@ -112,7 +112,7 @@ class Buffer {
 
   /// Starts a dispatch, which background threads carry on.
   /// Lifetime:   x, scales and out_* stay valid and unchanged until it is finished; top-k tensors
-  ///             are read before this returns
+  ///             are read before this returns (target cuda: as x)
   /// Errors:     InvalidArgument naming the field, got and wanted, or InvalidState (too many in
   ///             flight, foreign handle), both before anything is sent: the call may be repeated
   ///             with better arguments. The group's PeerLost, Timeout or Error{kInternal}, once
@@ -123,7 +123,7 @@ class Buffer {
 
   /// Starts a combine, which background threads carry on.
   /// Lifetime:   x, biases, row_* and out stay valid and unchanged until it is finished;
-  ///             topk_weights are read before this returns
+  ///             topk_weights are read before this returns (target cuda: as x)
   /// Errors:     as issue of a dispatch
   PendingCombine issue(const CombineRequest& request);
   CombineResult combine(const CombineRequest& request);

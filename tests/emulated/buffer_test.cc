@@ -11,9 +11,9 @@
 
 #include "switchyard/error.h"
 #include "tests/emulated/support/emulated_buffers.h"
+#include "tests/support/bad_requests.h"
 #include "tests/support/masked_case.h"
 #include "tests/support/operation_cases.h"
-#include "tests/support/refusal.h"
 #include "tests/support/seeds.h"
 
 namespace switchyard {
@@ -107,19 +107,13 @@ INSTANTIATE_TEST_SUITE_P(Layouts,
                            return std::to_string(static_cast<int>(each.param));
                          });
 
-/// Two ranks whose heaps and tokens are small.
-Workload pair() {
-  Workload result;
-  result.num_ranks = 2;
-  result.tokens = 8;
-  result.hidden = 64;
-  result.topk = 2;
-  result.num_experts = 8;
-  return result;
+TEST(EmulatedBuffer, RefusesBadRequestsAsEveryTarget) {
+  run(test::refusal_workload(), test::expect_bad_dispatches_refused);
+  run(test::refusal_workload(), test::expect_bad_combines_refused);
 }
 
 TEST(EmulatedBuffer, NamesTheEntryThatIsNoExpertOnItsRankAlone) {
-  run(pair(), [](const RankContext& context) {
+  run(test::refusal_workload(), [](const RankContext& context) {
     bench::RankRouting routing = context.inputs.routing();
     routing.topk_idx[5] = 99;
     DispatchRequest request = context.request();
@@ -136,7 +130,7 @@ TEST(EmulatedBuffer, NamesTheEntryThatIsNoExpertOnItsRankAlone) {
 }
 
 TEST(EmulatedBuffer, SaysOnEveryRankWhichOneSetTooLittleAside) {
-  Workload wide = pair();
+  Workload wide = test::refusal_workload();
   wide.hidden = 4096;  // several pages for what comes
   run(wide, [](const RankContext& context) {
     DispatchRequest request = context.request();
@@ -149,7 +143,7 @@ TEST(EmulatedBuffer, SaysOnEveryRankWhichOneSetTooLittleAside) {
 }
 
 TEST(EmulatedBuffer, TakesWhatThereIsWhereLessThanTheWorstCaseIsFree) {
-  run(pair(), [](const RankContext& context) {
+  run(test::refusal_workload(), [](const RankContext& context) {
     const std::uint64_t free_bytes =
         context.buffer.memory_use().heap_bytes - context.buffer.memory_use().control_bytes;
     const auto left = static_cast<std::int64_t>(free_bytes) - 4 * 4096;
@@ -162,7 +156,7 @@ TEST(EmulatedBuffer, TakesWhatThereIsWhereLessThanTheWorstCaseIsFree) {
 }
 
 TEST(EmulatedBuffer, KeepsOfItsLandingOnlyWhatCame) {
-  run(pair(), [](const RankContext& context) {
+  run(test::refusal_workload(), [](const RankContext& context) {
     DispatchRequest request = context.request();
     const std::uint64_t exact = [&] {
       const DispatchResult result = context.buffer.dispatch(request);
@@ -175,7 +169,7 @@ TEST(EmulatedBuffer, KeepsOfItsLandingOnlyWhatCame) {
 }
 
 TEST(EmulatedBuffer, TellsRanksThatDisagreeInWhat) {
-  run(pair(), [](const RankContext& context) {
+  run(test::refusal_workload(), [](const RankContext& context) {
     DispatchRequest request = context.request();
     request.layout = context.rank == 0 ? Layout::kRankMajor : Layout::kExpertMajor;
     EXPECT_THAT(text_of<ConfigMismatch>([&] { (void)context.buffer.dispatch(request); }),
@@ -185,7 +179,7 @@ TEST(EmulatedBuffer, TellsRanksThatDisagreeInWhat) {
 }
 
 TEST(EmulatedBuffer, KeepsPlacesOfAFailedPaddedDispatchFromEverybodyForAWhile) {
-  Workload padded = pair();
+  Workload padded = test::refusal_workload();
   padded.layout = Layout::kPadded;
   run(padded, [](const RankContext& context) {
     DispatchRequest request = context.request();
@@ -203,7 +197,7 @@ TEST(EmulatedBuffer, NamesTheRankThatStaysAwayAndFailsFromThenOn) {
   Config config = emulated_config();
   config.timeout = std::chrono::milliseconds(20);  // of virtual time
   run(
-      pair(),
+      test::refusal_workload(),
       [](const RankContext& context) {
         if (context.rank == 1) {
           return;

@@ -13,8 +13,8 @@
 #include "switchyard/error.h"
 #include "tests/gpu/gpu_memory.h"
 #include "tests/gpu/gpu_ranks.h"
+#include "tests/support/bad_requests.h"
 #include "tests/support/operation_cases.h"
-#include "tests/support/refusal.h"
 
 namespace switchyard {
 namespace {
@@ -117,6 +117,17 @@ INSTANTIATE_TEST_SUITE_P(Cases,
                          [](const auto& each) {
                            return test::case_name(std::get<1>(each.param), std::get<0>(each.param));
                          });
+
+class CudaRefusals : public OnGpu<test::RankBody> {};
+
+TEST_P(CudaRefusals, NameGotAndWanted) {
+  run(test::refusal_workload(), GetParam());
+}
+
+INSTANTIATE_TEST_SUITE_P(Requests,
+                         CudaRefusals,
+                         ::testing::Values(test::expect_bad_dispatches_refused,
+                                           test::expect_bad_combines_refused));
 
 class CudaFailures : public OnGpu<Layout> {
  protected:

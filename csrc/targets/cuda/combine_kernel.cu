@@ -1,18 +1,11 @@
 #include "csrc/targets/cuda/combine_kernel.h"
 
 #include "csrc/targets/cuda/cuda_error.h"
+#include "csrc/targets/cuda/load_kernel.h"
 #include "csrc/targets/cuda/operation_kernels.h"
 
 namespace switchyard::cuda {
 namespace {
-
-template <class Hints>
-void load_with() {
-  check(cudaFuncSetAttribute(combine_kernel<Hints>,
-                             cudaFuncAttributeMaxDynamicSharedMemorySize,
-                             static_cast<int>(sizeof(CombineBlock))),
-        "combine kernel: shared memory");
-}
 
 template <class Hints>
 void launch_with(const CombineLaunch& launch, int num_sms, cudaStream_t stream) {
@@ -24,8 +17,8 @@ void launch_with(const CombineLaunch& launch, int num_sms, cudaStream_t stream) 
 }  // namespace
 
 void load_combine_kernels() {
-  load_with<WithHints>();
-  load_with<WithoutHints>();
+  load_kernel(&combine_kernel<WithHints>, sizeof(CombineBlock), "combine");
+  load_kernel(&combine_kernel<WithoutHints>, sizeof(CombineBlock), "combine");
 }
 
 void launch_combine(const CombineLaunch& launch, int num_sms, bool hints, cudaStream_t stream) {

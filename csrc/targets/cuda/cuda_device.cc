@@ -37,6 +37,45 @@ class CurrentDevice {
   int before_ = 0;
 };
 
+struct Destroy {
+  void operator()(cudaStream_t stream) const { (void)cudaStreamDestroy(stream); }
+  void operator()(cudaEvent_t event) const { (void)cudaEventDestroy(event); }
+  void operator()(cudaMemPool_t pool) const { (void)cudaMemPoolDestroy(pool); }
+};
+using Stream = std::unique_ptr<CUstream_st, Destroy>;
+using Event = std::unique_ptr<CUevent_st, Destroy>;
+using Pool = std::unique_ptr<CUmemPoolHandle_st, Destroy>;
+
+/// Above the caller's streams: communication holds few SMs, and everybody waits for it.
+Stream make_stream() {
+  int least = 0;
+  int greatest = 0;
+  check(cudaDeviceGetStreamPriorityRange(&least, &greatest), "stream priorities");
+  cudaStream_t stream = nullptr;
+  check(cudaStreamCreateWithPriority(&stream, cudaStreamNonBlocking, greatest), "a stream");
+  return Stream(stream);
+}
+
+Event make_event() {
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "an event");
+  return Event(event);
+}
+
+/// Keeps what is released: giving it back would wait for kernels, which may wait for this rank.
+Pool make_pool(int device) {
+  cudaMemPoolProps properties{};
+  properties.allocType = cudaMemAllocationTypePinned;
+  properties.location = {cudaMemLocationTypeDevice, device};
+  cudaMemPool_t made = nullptr;
+  check(cudaMemPoolCreate(&made, &properties), "a pool of the GPU's memory");
+  Pool pool(made);
+  std::uint64_t keep = UINT64_MAX;
+  check(cudaMemPoolSetAttribute(made, cudaMemPoolAttrReleaseThreshold, &keep),
+        "keep the GPU's memory");
+  return pool;
+}
+
 /// The GPU that is meant by Config::device.
 int chosen_device(int wanted) {
   int count = 0;
@@ -77,18 +116,9 @@ class CudaDevice final : public Device {
     cuda::load_dispatch_kernels();
     cuda::load_combine_kernels();
     resident_sms_ = cuda::resident_blocks();
-    make_pool();
-    // Above the caller's streams: communication holds few SMs, and everybody waits for it.
-    int least = 0;
-    int greatest = 0;
-    check(cudaDeviceGetStreamPriorityRange(&least, &greatest), "stream priorities");
-    check(cudaStreamCreateWithPriority(&stream_, cudaStreamNonBlocking, greatest), "a stream");
-    check(cudaEventCreateWithFlags(&given_, cudaEventDisableTiming), "an event");
-  }
-  ~CudaDevice() override {
-    (void)cudaEventDestroy(given_);
-    (void)cudaStreamDestroy(stream_);
-    (void)cudaMemPoolDestroy(pool_);
+    pool_ = make_pool(device_);
+    stream_ = make_stream();
+    given_ = make_event();
   }
 
   std::unique_ptr<memory::SymmetricHeap> create_heap(Bootstrap& bootstrap,
@@ -100,11 +130,12 @@ class CudaDevice final : public Device {
   std::byte* allocate(std::uint64_t bytes) override {
     const CurrentDevice current(device_);
     void* memory = nullptr;
-    check(cudaMallocFromPoolAsync(&memory, std::max<std::uint64_t>(bytes, 1), pool_, stream_),
+    check(cudaMallocFromPoolAsync(
+              &memory, std::max<std::uint64_t>(bytes, 1), pool_.get(), stream_.get()),
           "memory of the GPU");
     return static_cast<std::byte*>(memory);
   }
-  void release(std::byte* memory) noexcept override { (void)cudaFreeAsync(memory, stream_); }
+  void release(std::byte* memory) noexcept override { (void)cudaFreeAsync(memory, stream_.get()); }
   std::byte* allocate_host(std::uint64_t bytes) override {
     const CurrentDevice current(device_);
     void* memory = nullptr;
@@ -123,8 +154,9 @@ class CudaDevice final : public Device {
 
   void wait_for(void* stream) override {
     if (stream != nullptr) {
-      check(cudaEventRecord(given_, static_cast<cudaStream_t>(stream)), "mark the caller's stream");
-      check(cudaStreamWaitEvent(stream_, given_), "wait for the caller's stream");
+      check(cudaEventRecord(given_.get(), static_cast<cudaStream_t>(stream)),
+            "mark the caller's stream");
+      check(cudaStreamWaitEvent(stream_.get(), given_.get()), "wait for the caller's stream");
     }
   }
   void pack_rows(const RowBlock& rows, std::byte* to) override {
@@ -136,30 +168,28 @@ class CudaDevice final : public Device {
                               rows.row_bytes,
                               rows.num_rows,
                               cudaMemcpyDefault,
-                              stream_),
+                              stream_.get()),
             "pack rows");
     }
   }
   void launch(const cuda::RouteArgs& args) override {
     const CurrentDevice current(device_);
-    cuda::launch_route(args, shared_limit(), stream_);
+    cuda::launch_route(args, shared_limit(), stream_.get());
   }
   void launch(const cuda::DispatchLaunch& launch) override {
     const CurrentDevice current(device_);
-    cuda::launch_dispatch(launch, options_.num_sms, options_.cache_hints, stream_);
+    cuda::launch_dispatch(launch, options_.num_sms, options_.cache_hints, stream_.get());
   }
   void launch(const cuda::CombineLaunch& launch) override {
     const CurrentDevice current(device_);
-    cuda::launch_combine(launch, options_.num_sms, options_.cache_hints, stream_);
+    cuda::launch_combine(launch, options_.num_sms, options_.cache_hints, stream_.get());
   }
 
   Mark mark() override {
     const CurrentDevice current(device_);
-    cudaEvent_t event = nullptr;
-    check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "an event");
-    Mark mark(event, [](void* made) { (void)cudaEventDestroy(static_cast<cudaEvent_t>(made)); });
-    check(cudaEventRecord(event, stream_), "mark the stream");
-    return mark;
+    Event event = make_event();
+    check(cudaEventRecord(event.get(), stream_.get()), "mark the stream");
+    return {event.release(), [](void* made) { Destroy()(static_cast<cudaEvent_t>(made)); }};
   }
   [[nodiscard]] bool reached(const Mark& mark) override {
     const cudaError_t result = cudaEventQuery(static_cast<cudaEvent_t>(mark.get()));
@@ -190,30 +220,19 @@ class CudaDevice final : public Device {
     return static_cast<std::uint32_t>(properties_.sharedMemPerBlockOptin);
   }
 
-  /// Keeps what is released: giving it back would wait for kernels, which may wait for this rank.
-  void make_pool() {
-    cudaMemPoolProps properties{};
-    properties.allocType = cudaMemAllocationTypePinned;
-    properties.location = {cudaMemLocationTypeDevice, device_};
-    check(cudaMemPoolCreate(&pool_, &properties), "a pool of the GPU's memory");
-    std::uint64_t keep = UINT64_MAX;
-    check(cudaMemPoolSetAttribute(pool_, cudaMemPoolAttrReleaseThreshold, &keep),
-          "keep the GPU's memory");
-  }
-
   /// Between the host and the GPU, behind all that was enqueued.
   void copy(void* to, const void* from, std::uint64_t bytes) {
-    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream_), "copy");
-    check(cudaStreamSynchronize(stream_), "wait for a copy");
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream_.get()), "copy");
+    check(cudaStreamSynchronize(stream_.get()), "wait for a copy");
   }
 
   DeviceOptions options_;
   int device_;
   cudaDeviceProp properties_{};
   int resident_sms_ = 0;
-  cudaMemPool_t pool_ = nullptr;
-  cudaStream_t stream_ = nullptr;
-  cudaEvent_t given_ = nullptr;  // records the caller's streams
+  Pool pool_;
+  Stream stream_;
+  Event given_;  // records the caller's streams
 };
 
 }  // namespace

@@ -1,18 +1,11 @@
 #include "csrc/targets/cuda/dispatch_kernel.h"
 
 #include "csrc/targets/cuda/cuda_error.h"
+#include "csrc/targets/cuda/load_kernel.h"
 #include "csrc/targets/cuda/operation_kernels.h"
 
 namespace switchyard::cuda {
 namespace {
-
-template <class Hints>
-void load_with() {
-  check(cudaFuncSetAttribute(dispatch_kernel<Hints>,
-                             cudaFuncAttributeMaxDynamicSharedMemorySize,
-                             static_cast<int>(sizeof(DispatchBlock))),
-        "dispatch kernel: shared memory");
-}
 
 template <class Hints>
 void launch_with(const DispatchLaunch& launch, int num_sms, cudaStream_t stream) {
@@ -24,8 +17,8 @@ void launch_with(const DispatchLaunch& launch, int num_sms, cudaStream_t stream)
 }  // namespace
 
 void load_dispatch_kernels() {
-  load_with<WithHints>();
-  load_with<WithoutHints>();
+  load_kernel(&dispatch_kernel<WithHints>, sizeof(DispatchBlock), "dispatch");
+  load_kernel(&dispatch_kernel<WithoutHints>, sizeof(DispatchBlock), "dispatch");
 }
 
 void launch_dispatch(const DispatchLaunch& launch, int num_sms, bool hints, cudaStream_t stream) {

@@ -8,8 +8,8 @@
 
 namespace switchyard::cuda {
 
-/// Loads the kernels onto the current device and lets them have the shared memory they use. Once,
-/// before the first launch. Errors: SystemError
+/// Loads the kernels onto the current device, before their first launch there. Errors: SystemError
+/// with CUDA's own text, or when the device has too little shared memory
 void load_dispatch_kernels();
 void load_combine_kernels();
 

@@ -1,15 +1,13 @@
 #include "csrc/targets/cuda/route_kernel.h"
 
 #include "csrc/targets/cuda/cuda_error.h"
+#include "csrc/targets/cuda/load_kernel.h"
 #include "csrc/targets/cuda/route_tokens.h"
 
 namespace switchyard::cuda {
 
 void load_route_kernel(std::uint32_t shared_limit) {
-  check(cudaFuncSetAttribute(route_kernel,
-                             cudaFuncAttributeMaxDynamicSharedMemorySize,
-                             static_cast<int>(shared_limit)),
-        "route kernel: shared memory");
+  load_kernel(&route_kernel, shared_limit, "route");
 }
 
 void launch_route(const RouteArgs& args, std::uint32_t shared_limit, cudaStream_t stream) {
