@@ -23,6 +23,8 @@ struct TransportBackend {
   MakeTransport make;
   /// Whether peers notice when an end goes while its process lives.
   bool sees_ends_leave = true;
+  /// Whether a put into a region that was deregistered is refused, whoever posts it.
+  bool refuses_old_keys = true;
 };
 
 inline std::string backend_name(const ::testing::TestParamInfo<TransportBackend>& info) {
@@ -35,9 +37,13 @@ inline void PrintTo(const TransportBackend& backend, std::ostream* out) {
 
 /// UCX between threads of one process, as it would go between processes or machines.
 inline TransportBackend ucx_backend(const char* name, const char* transports) {
-  return {.name = name, .why_not = &transport::why_no_ucx, .make = [=](Bootstrap& bootstrap) {
-            return transport::make_ucx_transport(bootstrap, {.transports = transports});
-          }};
+  return {.name = name,
+          .why_not = &transport::why_no_ucx,
+          .make =
+              [=](Bootstrap& bootstrap) {
+                return transport::make_ucx_transport(bootstrap, {.transports = transports});
+              },
+          .refuses_old_keys = false};
 }
 
 /// The RDMA devices that tests use, by rank in turn: those of SWITCHYARD_TEST_RDMA_DEVICES

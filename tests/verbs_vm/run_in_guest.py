@@ -135,6 +135,7 @@ def write_job(job, program, arguments, loss):
     if loss > 0:
         lines += [f"tc qdisc add dev cable{end} root netem loss {loss}% || exit 1" for end in (0, 1)]
     lines.append(shlex.join(["./program", *arguments]) + " >output 2>&1")
+    lines += ["status=$?", "tc -s qdisc show dev cable0 >cable", "exit $status"]
     (job / "job.sh").write_text("\n".join(lines) + "\n")
 
 
@@ -181,6 +182,9 @@ def main():
     print(output)
     if status == 0 and "[  SKIPPED ]" in output:
         print("a test skipped in the guest, which is there to run it")
+        status = 1
+    if status == 0 and options.loss > 0 and not re.search(r"dropped [1-9]", (job / "cable").read_text()):
+        print("the cable lost nothing, although it was told to")
         status = 1
     sys.exit(1 if status is None else status)
 
