@@ -30,6 +30,7 @@ if(SWITCHYARD_SANITIZE MATCHES "thread")
   set(SWITCHYARD_UCX OFF)
 endif()
 switchyard_require_packages(SWITCHYARD_UCX "Transport ucx" Ucx)
+switchyard_require_packages(SWITCHYARD_VERBS "Transport verbs" Verbs)
 
 set(SWITCHYARD_BUILD_MICRO_BENCHMARKS ${SWITCHYARD_BUILD_CLI})
 set(SWITCHYARD_BUILD_MPI_BENCH ${SWITCHYARD_BUILD_CLI})

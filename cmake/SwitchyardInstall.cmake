@@ -34,5 +34,5 @@ install(
         "${PROJECT_BINARY_DIR}/SwitchyardConfigVersion.cmake"
         # A static library's user links what the library links, so the config finds it the same way.
         "${PROJECT_SOURCE_DIR}/cmake/FindHighway.cmake" "${PROJECT_SOURCE_DIR}/cmake/FindSodium.cmake"
-        "${PROJECT_SOURCE_DIR}/cmake/FindUcx.cmake"
+        "${PROJECT_SOURCE_DIR}/cmake/FindUcx.cmake" "${PROJECT_SOURCE_DIR}/cmake/FindVerbs.cmake"
   DESTINATION "${SWITCHYARD_INSTALL_CMAKEDIR}")

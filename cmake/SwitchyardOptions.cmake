@@ -5,6 +5,7 @@ option(SWITCHYARD_BUILD_EXAMPLES "Build the examples" ${PROJECT_IS_TOP_LEVEL})
 option(SWITCHYARD_WERROR "Treat warnings as errors" ${PROJECT_IS_TOP_LEVEL})
 option(BUILD_SHARED_LIBS "Build a shared library" OFF)
 option(SWITCHYARD_UCX "Build the transport over UCX (TCP, shared memory, InfiniBand, RoCE)" ON)
+option(SWITCHYARD_VERBS "Build the transport over libibverbs (InfiniBand, RoCE)" ON)
 set(SWITCHYARD_CUDA
     AUTO
     CACHE STRING "Compile the device code (needs nvcc, no GPU): ON, OFF, or AUTO, where there is an nvcc and no sanitizer")

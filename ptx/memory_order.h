@@ -174,6 +174,20 @@ __device__ __forceinline__ void st_release_sys(W* target, std::type_identity_t<W
   }
 }
 
+/// Stores two words of 16 aligned bytes at once, each a release as st_release_sys; a reader may see
+/// them one after the other, in either order.
+/// PTX:    st.release.sys.global.v2.b64 [address], {first, second};
+/// Needs:  PTX ISA 6.0, sm_70+
+/// Source: PTX ISA manual, "st"; memory consistency model, "Vector Data-types"
+__device__ __forceinline__ void st_release_sys_16(void* target,
+                                                  std::uint64_t first,
+                                                  std::uint64_t second) {
+  asm volatile("st.release.sys.global.v2.b64 [%0], {%1, %2};"
+               :
+               : "l"(global_address(target)), "l"(first), "l"(second)
+               : "memory");
+}
+
 /// Stores a word that threads of this GPU read; orders nothing else.
 /// PTX:    st.relaxed.gpu.global.b32 [address], value;
 ///         st.relaxed.gpu.global.b64 [address], value;

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "csrc/transport/command_fifo.h"
+#include "csrc/transport/command_popper.h"
 #include "csrc/transport/peer_queue.h"
 #include "csrc/transport/transport.h"
 

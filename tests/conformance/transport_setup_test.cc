@@ -244,6 +244,45 @@ TEST_P(TransportSetup, LosesAPeerThatLeavesAndKeepsTheOthers) {
       Each(""));
 }
 
+TEST_P(TransportSetup, LosesAnOwnerRatherThanWriteIntoARegionThatItTookBack) {
+  if (!GetParam().refuses_old_keys) {
+    GTEST_SKIP() << "this backend may write where an old key says";
+  }
+  EXPECT_THAT(
+      run(2,
+          kRegionBytes,
+          [](TransportRank& mine) {
+            std::vector<std::uint64_t> words(512);
+            const int region = mine.end().register_region(std::as_writable_bytes(std::span(words)));
+            const auto keys = gather_keys(mine.bootstrap(), mine.end(), region);
+            if (mine.rank() == 1) {
+              mine.bootstrap().barrier();
+              mine.end().deregister_region(region);
+              mine.bootstrap().barrier();
+              mine.meet();
+              EXPECT_THAT(words, Each(0U));
+              return;
+            }
+            const int attached = mine.end().attach_region(1, keys[1]);
+            const int track = mine.end().open_track(
+                {.peer = 1, .region_idx = mine.region_idx(), .attached_idx = attached});
+            mine.bootstrap().barrier();
+            mine.bootstrap().barrier();
+            fill_pattern(mine.region(), 1);
+            EXPECT_THROW(
+                {
+                  for (;;) {
+                    mine.put(track, 1, {.local_offset = 0, .remote_offset = 64, .bytes = 512});
+                    mine.end().poll();
+                  }
+                },
+                PeerLost);
+            EXPECT_THAT(mine.end().why_lost(1), HasSubstr("rank 1"));
+            mine.meet();
+          }),
+      Each(""));
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends,
                          TransportSetup,
                          ::testing::ValuesIn(test::transport_backends()),

@@ -35,6 +35,12 @@ extern "C" __global__ void probe_st_release_sys__32(std::uint32_t* word, std::ui
   ptx::st_release_sys(word, value);
 }
 
+extern "C" __global__ void probe_st_release_sys_16(void* out,
+                                                   std::uint64_t first,
+                                                   std::uint64_t second) {
+  ptx::st_release_sys_16(out, first, second);
+}
+
 extern "C" __global__ void probe_st_relaxed_gpu__32(std::uint32_t* word, std::uint32_t value) {
   ptx::st_relaxed_gpu(word, value);
 }

@@ -7,7 +7,7 @@
 #include <span>
 #include <stdexcept>
 
-#include "csrc/transport/command_fifo.h"
+#include "csrc/transport/command_popper.h"
 #include "csrc/transport/proxy.h"
 #include "tests/support/transport_rank.h"
 

@@ -7,6 +7,7 @@
 #include <random>
 #include <thread>
 
+#include "csrc/transport/command_popper.h"
 #include "switchyard/error.h"
 #include "tests/support/fifo_memory.h"
 

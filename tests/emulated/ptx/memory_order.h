@@ -73,6 +73,11 @@ template <Word W>
 void st_release_sys(W* target, std::type_identity_t<W> value) {
   detail::store_release(target, value);
 }
+inline void st_release_sys_16(void* target, std::uint64_t first, std::uint64_t second) {
+  auto* words = static_cast<std::uint64_t*>(target);
+  detail::store_release(words, first);
+  detail::store_release(words + 1, second);
+}
 template <Word W>
 void st_relaxed_gpu(W* target, std::type_identity_t<W> value) {
   detail::store(target, value);
