@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "benchmarks/cli/bench_options.h"
+#include "benchmarks/cli/sim_trace.h"
 #include "switchyard/error.h"
 
 namespace switchyard::bench {
@@ -92,13 +93,18 @@ CLI::App& add_sim_command(CLI::App& app, SimArguments& arguments) {
                  "An acquire or release of the protocol that is to order nothing, by file\n"
                  "and line, such as mailbox.h:41: the runs must fail.")
       ->type_name("FILE:LINE");
-  sim.add_option("--trace", options.trace_path, "Timeline of the last run, for Perfetto.")
+  sim.add_option("--trace", arguments.trace_path, "Timeline of the last run, for Perfetto.")
       ->type_name("FILE");
   return sim;
 }
 
 int run_sim(SimArguments arguments) {
   check(arguments);
+  if (!arguments.trace_path.empty()) {
+    arguments.options.at_end = [&](const sim::WeakMemory& memory) {
+      write_sim_trace(memory, arguments.trace_path);
+    };
+  }
   std::uint64_t num_steps = 0;
   std::uint64_t num_faulted = 0;
   std::uint64_t num_undetected = 0;

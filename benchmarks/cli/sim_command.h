@@ -20,6 +20,7 @@ struct SimArguments {
   std::string in_flight = "1-2";
   std::string plan = "mixed";
   std::string faults;
+  std::string trace_path;  ///< a timeline of each run, the last one stays; empty: none
   sim::SimOptions options;
 };
 

@@ -5,8 +5,6 @@
 #include <exception>
 #include <optional>
 
-#include "benchmarks/sim/chrome_trace.h"
-
 namespace switchyard::sim {
 namespace {
 
@@ -29,8 +27,8 @@ std::optional<std::string> run_to_end(ExchangeRun& run, const SimOptions& option
   } catch (const std::exception& error) {
     problem = error.what();
   }
-  if (!options.trace_path.empty()) {
-    write_chrome_trace(run.memory(), options.trace_path);
+  if (options.at_end) {
+    options.at_end(run.memory());
   }
   return problem;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "benchmarks/sim/exchange_plan.h"
@@ -22,7 +23,7 @@ struct SimOptions {
   FaultOptions faults{};
   std::string
       weaken{};  ///< an ordered operation of csrc/protocol that orders nothing, "mailbox.h:41"
-  std::string trace_path{};  ///< a Perfetto trace of each run, the last one stays; empty: none
+  std::function<void(const WeakMemory&)> at_end{};  ///< gets the memory of each run, and its events
 
   /// The one line that runs `seed` again.
   [[nodiscard]] std::string command_line(std::uint64_t seed) const;
@@ -39,7 +40,6 @@ struct SimReport {
 };
 
 /// Runs one seed. When the run loses a rank, the survivors go on as a new group.
-/// Errors: SystemError when the trace cannot be written
 SimReport simulate(const SimOptions& options, std::uint64_t seed, SiteLog* sites = nullptr);
 
 }  // namespace switchyard::sim
