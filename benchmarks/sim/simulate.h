@@ -34,12 +34,11 @@ struct SimReport {
   std::string problem;  ///< what went wrong, the plan, the last operations, the line to replay it
   std::string plan;     ///< what was to be done, and what was in store
   std::uint64_t num_steps = 0;
-  bool named_go_between = false;  ///< ExchangeRun::named_go_between
-  bool faulted = false;           ///< the group failed, as it had to
-  int num_undetected = 0;         ///< damage that led to wrong results without an error
+  bool faulted = false;  ///< the group failed, as it had to
 };
 
-/// Runs one seed. When the run loses a rank, the survivors go on as a new group.
+/// Runs one seed. When the run loses a rank, or its group failed, those who are left go on as a new
+/// group.
 SimReport simulate(const SimOptions& options, std::uint64_t seed, SiteLog* sites = nullptr);
 
 }  // namespace switchyard::sim
