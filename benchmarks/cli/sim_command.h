@@ -20,6 +20,7 @@ struct SimArguments {
   std::string in_flight = "1-2";
   std::string plan = "mixed";
   std::string faults;
+  std::string trace_path;  ///< a timeline of each run, the last one stays; empty: none
   sim::SimOptions options;
 };
 
@@ -28,6 +29,7 @@ struct SimRuns {
   std::uint64_t first_seed = 1;
   std::uint64_t num_runs = 1;
   sim::SimOptions options;
+  std::string trace_path;
 };
 
 /// Adds the subcommand and its options to the command line.
@@ -38,6 +40,6 @@ SimRuns check_sim_arguments(const SimArguments& arguments);
 
 /// Runs, prints a summary, and the first failure with the line that runs it again. Returns the exit
 /// code.
-int run_sim(const SimRuns& runs);
+int run_sim(SimRuns runs);
 
 }  // namespace switchyard::bench

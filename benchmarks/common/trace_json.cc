@@ -7,7 +7,9 @@
 #include <limits>
 #include <map>
 #include <tuple>
+#include <utility>
 
+#include "benchmarks/common/trace_events.h"
 #include "benchmarks/common/trace_spans.h"
 
 namespace switchyard::bench {
@@ -15,8 +17,6 @@ namespace {
 
 using nlohmann::json;
 using nlohmann::ordered_json;
-
-constexpr double kNsPerUs = 1e3;
 
 // A row of the picture: roles of one kind and channel that do not overlap.
 struct Track {
@@ -51,34 +51,25 @@ class Picture {
     }
   }
 
-  ordered_json draw() {
-    ordered_json events = ordered_json::array();
+  void draw(TraceEvents& events) const {
     std::int32_t rank = -1;
     int tid = 0;
     for (const auto& [track, spans] : tracks_) {
       tid = track.rank == rank ? tid + 1 : 1;
       if (track.rank != rank) {
         rank = track.rank;
-        events.push_back(metadata("process_name", rank, 0, fmt::format("rank {}", rank)));
+        events.name_process(rank, fmt::format("rank {}", rank));
       }
-      events.push_back(metadata("thread_name", rank, tid, track.name()));
+      events.name_thread(rank, tid, track.name());
       for (const PlacedSpan& placed : spans) {
         add(events, placed, tid);
       }
     }
-    return events;
   }
 
   [[nodiscard]] std::int64_t origin_ns() const { return tracks_.empty() ? 0 : origin_ns_; }
 
  private:
-  static ordered_json metadata(const char* what,
-                               std::int32_t rank,
-                               int tid,
-                               const std::string& name) {
-    return {{"ph", "M"}, {"name", what}, {"pid", rank}, {"tid", tid}, {"args", {{"name", name}}}};
-  }
-
   // In the first lane that is free again when the span begins; spans of a rank come in that order.
   void place(PlacedSpan placed) {
     const RoleSpan& span = placed.span;
@@ -89,46 +80,40 @@ class Picture {
     tracks_[track].push_back(std::move(placed));
   }
 
-  [[nodiscard]] ordered_json slice(const std::string& name,
-                                   const char* category,
-                                   std::int32_t rank,
-                                   int tid,
-                                   std::int64_t begin_ns,
-                                   std::int64_t end_ns) const {
-    return {{"ph", "X"},
-            {"name", name},
-            {"cat", category},
-            {"pid", rank},
-            {"tid", tid},
-            {"ts", static_cast<double>(begin_ns - origin_ns_) / kNsPerUs},
-            {"dur", static_cast<double>(end_ns - begin_ns) / kNsPerUs}};
-  }
-
-  void add(ordered_json& events, const PlacedSpan& placed, int tid) const {
+  void add(TraceEvents& events, const PlacedSpan& placed, int tid) const {
     const RoleSpan& span = placed.span;
-    ordered_json whole = slice(fmt::format("{} {}", span.op, span.operation),
-                               "role",
-                               span.rank,
-                               tid,
-                               span.begin_ns,
-                               span.end_ns);
-    whole["args"] = {{"operation", span.operation},
-                     {"case", placed.case_name},
-                     {"worker", span.worker},
-                     {"ended", span.ended}};
-    events.push_back(std::move(whole));
+    const auto add_slice = [&](std::string name,
+                               const char* category,
+                               std::int64_t begin_ns,
+                               std::int64_t end_ns,
+                               ordered_json arguments) {
+      events.add({.process = span.rank,
+                  .thread = tid,
+                  .name = std::move(name),
+                  .category = category,
+                  .begin_ns = begin_ns - origin_ns_,
+                  .duration_ns = end_ns - begin_ns,
+                  .arguments = std::move(arguments)});
+    };
+    add_slice(fmt::format("{} {}", span.op, span.operation),
+              "role",
+              span.begin_ns,
+              span.end_ns,
+              {{"operation", span.operation},
+               {"case", placed.case_name},
+               {"worker", span.worker},
+               {"ended", span.ended}});
     for (const StepSpan& step : span.steps) {
-      ordered_json inner = slice("step", "step", span.rank, tid, step.begin_ns, step.end_ns);
-      inner["args"] = {{"rows", step.rows}, {"bytes", step.bytes}};
-      events.push_back(std::move(inner));
+      add_slice(
+          "step", "step", step.begin_ns, step.end_ns, {{"rows", step.rows}, {"bytes", step.bytes}});
     }
     for (const WaitSpan& wait : span.waits) {
-      const std::string name = wait.peer < 0
-                                   ? fmt::format("wait: {}", wait.waits_for)
-                                   : fmt::format("wait: rank {}, {}", wait.peer, wait.waits_for);
-      ordered_json inner = slice(name, "wait", span.rank, tid, wait.begin_ns, wait.end_ns);
-      inner["args"] = {{"for", wait.waits_for}, {"peer", wait.peer}};
-      events.push_back(std::move(inner));
+      add_slice(wait.peer < 0 ? fmt::format("wait: {}", wait.waits_for)
+                              : fmt::format("wait: rank {}, {}", wait.peer, wait.waits_for),
+                "wait",
+                wait.begin_ns,
+                wait.end_ns,
+                {{"for", wait.waits_for}, {"peer", wait.peer}});
     }
   }
 
@@ -168,10 +153,9 @@ ordered_json to_perfetto(const std::vector<TracedCase>& cases) {
                        {"clock_offset_ns", trace.clock_offset_ns}});
     }
   }
-  ordered_json events = picture.draw();
-  return {{"traceEvents", std::move(events)},
-          {"displayTimeUnit", "ns"},
-          {"otherData", {{"origin_ns", picture.origin_ns()}, {"traces", ranks}}}};
+  TraceEvents events;
+  picture.draw(events);
+  return events.take({{"origin_ns", picture.origin_ns()}, {"traces", ranks}});
 }
 
 std::vector<json> pack_trace(const Trace& trace, std::size_t max_events) {

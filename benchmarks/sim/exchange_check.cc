@@ -159,7 +159,7 @@ class LandingChecker {
 
   void check_metadata(const NaiveRow& row, const std::string& name) {
     const std::uint64_t at = landing_.metadata_offset(static_cast<std::uint64_t>(row.row));
-    const std::int32_t header[] = {row.source, row.token, row.slot};
+    const std::int32_t header[] = {row.source, row.token};
     region_.expect(at, header, sizeof(header), name + " header");
     check_payload_row(row, at, name);
     for (std::size_t i = 0; i < row.topk_idx.size(); ++i) {

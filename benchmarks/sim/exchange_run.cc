@@ -30,7 +30,7 @@ int draw_pace(std::mt19937_64& random) {
 ExchangeRun::ExchangeRun(const ExchangePlan& plan, WorldOptions options, const FaultPlan& faults)
     : plan_(plan),
       faults_(faults),
-      flip_(faults.flip_at, faults.flip_bit),
+      flip_(faults),
       world_(prepare(std::move(options))),
       watch_(plan.num_ranks, kTimeoutNs, clock_),
       naive_(plan),
@@ -56,7 +56,6 @@ WorldOptions ExchangeRun::prepare(WorldOptions options) {
   options.memory.in_order = options.memory.in_order || faults_.in_order;
   if (faults_.flips) {
     options.memory.faults = &flip_;
-    options.memory.bounds_only = true;
   }
   if (faults_.heap_bytes != 0) {
     options.heap_bytes = World::control_of(options).block_bytes() + faults_.heap_bytes;
@@ -163,55 +162,35 @@ bool ExchangeRun::step_one_role(int rank) {
       }
       pick -= role_pace(role->warp());
       if (pick < 0) {
-        return step_role(*role, rank, running.operation->epoch);
+        return step_role(*role, rank);
       }
     }
   }
   return false;
 }
 
-/// As the host's workers do: what a role throws fails the group.
-bool ExchangeRun::step_role(SimRole& role, int rank, std::uint64_t epoch) {
-  try {
-    const bool advanced = role.step() != Progress::kBlocked;
-    if (advanced) {
-      watch_.progressed(rank);
-    }
-    return advanced;
-  } catch (const ModelViolation&) {
-    throw;
-  } catch (const std::exception&) {
-    if (!faults_.flips) {
-      throw;
-    }
-    watch_.raise({ErrorCode::kInternal, rank, role.kind(), role.wait(), epoch});
-    role.drop();
-    return true;
+bool ExchangeRun::step_role(SimRole& role, int rank) {
+  const bool advanced = role.step() != Progress::kBlocked;
+  if (advanced) {
+    watch_.progressed(rank);
   }
+  return advanced;
 }
 
-/// After damage a caller may meet results that are wrong, or errors that nothing else explains.
+/// Where a bit flips, an operation may fail on the damage, and as on the host target that is the
+/// group's fault; whatever else is wrong was not noticed.
 bool ExchangeRun::step_program(int rank) {
   bool advanced = true;
   try {
     advanced = programs_[static_cast<std::size_t>(rank)].step(random_);
   } catch (const OperationFailed& failed) {
-    if (!faults_.flips) {
+    if (!faults_.flips || !failed.corrupt) {
       throw;
     }
-    if (failed.corrupt) {
-      targets::Fault fault;
-      fault.reporter = rank;
-      watch_.raise(fault);
-    } else {
-      watch_.lose(rank, true);
-    }
+    targets::Fault fault;
+    fault.reporter = rank;
+    watch_.raise(fault);
     end_rank(rank, RankEnd::kGaveUp);
-  } catch (const std::exception&) {
-    if (!faults_.flips) {
-      throw;
-    }
-    ++num_undetected_;
   }
   if (advanced) {
     watch_.progressed(rank);
@@ -236,7 +215,7 @@ bool ExchangeRun::sweep() {
     }
     for (RunningOperation& running : world_.rank(rank).running()) {
       for (const auto& role : running.roles) {
-        changed = (!role->done() && step_role(*role, rank, running.operation->epoch)) || changed;
+        changed = (!role->done() && step_role(*role, rank)) || changed;
       }
     }
     changed = step_program(rank) || changed;
@@ -285,12 +264,32 @@ bool ExchangeRun::look_at_peers(int rank) {
   }
   for (RunningOperation& running : world_.rank(rank).running()) {
     for (const auto& role : running.roles) {
-      if (watch_.look(rank, *role, running.operation->epoch)) {
+      const auto waits = [this](int other) { return wait_of(other); };
+      if (watch_.look(rank, *role, running.operation->epoch, waits)) {
         return true;
       }
     }
   }
   return false;
+}
+
+/// What the board of a rank says that looks on: its oldest wait for a peer.
+protocol::Word ExchangeRun::wait_of(int rank) {
+  if (!is_acting(rank)) {
+    return 0;
+  }
+  for (RunningOperation& running : world_.rank(rank).running()) {
+    for (const auto& role : running.roles) {
+      const protocol::WaitPoint& wait = role->wait();
+      if (!role->done() && wait.peer >= 0) {
+        return protocol::make_wait(wait.peer,
+                                   static_cast<std::uint8_t>(role->kind()),
+                                   static_cast<std::uint8_t>(wait.kind),
+                                   wait.channel);
+      }
+    }
+  }
+  return 0;
 }
 
 /// A process that ends leaves behind some of the stores that were on their way; one that only stops
@@ -342,7 +341,9 @@ void ExchangeRun::check_nothing_is_lost() {
 /// later than its deadline allows.
 void ExchangeRun::check_faults() {
   for (int rank = 0; rank < plan_.num_ranks; ++rank) {
-    if (end_of(rank) == RankEnd::kFaulted && !faults_.flips) {
+    if (end_of(rank) == RankEnd::kFaulted && faults_.flips) {
+      check_damage_fault(rank, *watch_.fault_at(rank));
+    } else if (end_of(rank) == RankEnd::kFaulted) {
       check_fault(rank, *watch_.fault_at(rank));
     }
   }
@@ -361,11 +362,7 @@ void ExchangeRun::check_fault(int rank, const targets::Fault& fault) {
   } else {
     const bool dead = faults_.loss == FaultPlan::Loss::kDead;
     right = fault.cause == (dead ? ErrorCode::kPeerLost : ErrorCode::kTimeout) &&
-            fault.wait.kind != protocol::WaitKind::kNothing;
-    if (fault.wait.peer != blamed) {
-      named_go_between_ = true;
-      right = right && !dead && waited_for(fault.wait.peer, blamed, plan_.num_ranks);
-    }
+            fault.wait.kind != protocol::WaitKind::kNothing && fault.wait.peer == blamed;
   }
   if (!right) {
     throw ModelViolation(
@@ -380,18 +377,20 @@ void ExchangeRun::check_fault(int rank, const targets::Fault& fault) {
   }
 }
 
-/// Whether a role of `rank` waited for `wanted` when it was dropped, or for a rank that did.
-bool ExchangeRun::waited_for(int rank, int wanted, int hops) {
-  for (RunningOperation& running : world_.rank(rank).running()) {
-    for (const auto& role : running.roles) {
-      const int peer = role->wait().peer;
-      if (role->was_dropped() && peer >= 0 && peer != rank &&
-          (peer == wanted || (hops > 0 && waited_for(peer, wanted, hops - 1)))) {
-        return true;
-      }
-    }
+/// A rank that met damage said so, or one waits in vain for a word of which the tag is damaged; or a
+/// rank was lost as well.
+void ExchangeRun::check_damage_fault(int rank, const targets::Fault& fault) {
+  const bool lost = faults_.victim >= 0 && end_of(faults_.victim) == RankEnd::kLost;
+  const bool said = fault.cause == ErrorCode::kInternal && fault.reporter >= 0 &&
+                    end_of(fault.reporter) == RankEnd::kGaveUp;
+  const bool waited = fault.cause == ErrorCode::kTimeout && fault.wait.peer >= 0 &&
+                      fault.wait.kind != protocol::WaitKind::kNothing;
+  if (!lost && !said && !waited) {
+    throw ModelViolation(fmt::format("rank {} says {} of rank {}, which nothing explains",
+                                     rank,
+                                     error_code_name(fault.cause),
+                                     fault.reporter));
   }
-  return false;
 }
 
 std::string ExchangeRun::describe_waits() {

@@ -23,7 +23,7 @@ enum class RankEnd : std::uint8_t {
   kActing,
   kFinished,  ///< every operation of the plan
   kFaulted,   ///< the group's fault
-  kGaveUp,    ///< an operation failed in a way that only damage explains
+  kGaveUp,    ///< an operation failed on damage
   kLost,      ///< the victim
 };
 
@@ -50,11 +50,6 @@ class ExchangeRun {
   [[nodiscard]] const std::optional<targets::Fault>& fault_at(int rank) const {
     return watch_.fault_at(rank);
   }
-  /// Damage that the protocol let pass: results that are wrong, with no error.
-  [[nodiscard]] int num_undetected() const { return num_undetected_; }
-  /// A timeout named a rank that acts, but waited itself for the one that does not: the deadlines
-  /// of ranks that wait for each other in a row may pass in any order.
-  [[nodiscard]] bool named_go_between() const { return named_go_between_; }
 
  private:
   struct RankPace {
@@ -69,19 +64,20 @@ class ExchangeRun {
   int pick_rank();
   bool act_as(int rank);
   bool step_one_role(int rank);
-  bool step_role(SimRole& role, int rank, std::uint64_t epoch);
+  bool step_role(SimRole& role, int rank);
   bool step_program(int rank);
   int role_pace(int warp);
   bool sweep();
   bool let_time_pass();
   bool look_at_peers(int rank);
+  [[nodiscard]] protocol::Word wait_of(int rank);
   void lose_victim();
   void end_rank(int rank, RankEnd end);
   [[nodiscard]] bool is_acting(int rank) const { return end_of(rank) == RankEnd::kActing; }
   void check_nothing_is_lost();
   void check_faults();
   void check_fault(int rank, const targets::Fault& fault);
-  [[nodiscard]] bool waited_for(int rank, int wanted, int hops);
+  void check_damage_fault(int rank, const targets::Fault& fault);
   [[nodiscard]] std::string describe_waits();
 
   const ExchangePlan& plan_;
@@ -100,8 +96,6 @@ class ExchangeRun {
   std::uint64_t num_steps_ = 0;
   std::uint64_t victim_turns_ = 0;
   std::uint64_t last_progress_ns_ = 0;
-  int num_undetected_ = 0;
-  bool named_go_between_ = false;
 };
 
 /// The world that a plan needs.

@@ -104,7 +104,11 @@ std::string FaultPlan::describe() const {
                                     losses[static_cast<std::size_t>(loss)],
                                     loss_at)
                       : "";
-  text += flips ? fmt::format("  bit {} of arrival {} is flipped\n", flip_bit, flip_at) : "";
+  text += flips ? fmt::format("  bit {} of {} {} is flipped\n",
+                              flip_bit,
+                              flip_in == StoredAs::kMetadata ? "metadata" : "word",
+                              flip_at)
+                : "";
   text += heap_bytes != 0 ? fmt::format("  heaps of {} bytes\n", heap_bytes) : "";
   text += first_epoch != 1 ? fmt::format("  operations from number {:#x}\n", first_epoch) : "";
   return text.empty() ? text : "faults:\n" + text;
@@ -132,8 +136,11 @@ FaultPlan draw_faults(const FaultOptions& options, const ExchangePlan& plan, std
     }
   }
   faults.flips = happens(options.flip);
-  faults.flip_at = random() % (std::uint64_t{1} << (random() % 10));
-  faults.flip_bit = static_cast<std::uint32_t>(random() % 64);
+  // An operation has some 100 words, and a piece of metadata for each row or few of them.
+  faults.flip_in = random() % 3 == 0 ? StoredAs::kMetadata : StoredAs::kWord;
+  const std::uint64_t digits = faults.flip_in == StoredAs::kMetadata ? 6 : 11;
+  faults.flip_at = random() % (std::uint64_t{1} << (random() % digits));
+  faults.flip_bit = static_cast<std::uint32_t>(random() % (1U << 16U));
   if (happens(options.tight)) {
     faults.heap_bytes = 4096 * (2 + random() % 24);  // beside the control block
   }
@@ -142,7 +149,7 @@ FaultPlan draw_faults(const FaultOptions& options, const ExchangePlan& plan, std
 }
 
 bool BitFlip::on_visible(std::byte* to, std::size_t bytes, StoredAs stored_as) {
-  if (done_ || stored_as == StoredAs::kRow || left_-- != 0) {
+  if (done_ || stored_as != in_ || left_-- != 0) {
     return false;
   }
   done_ = true;

@@ -41,9 +41,10 @@ struct FaultPlan {
   std::uint64_t loss_at = 0;  ///< after how many turns of the victim in which something changed
   int blame_shift = 0;  ///< a control: the judge expects that the fault names victim + blame_shift
   bool flips = false;
-  std::uint64_t flip_at = 0;  ///< words and pieces of metadata that arrive before the flipped one
-  std::uint32_t flip_bit = 0;
-  std::uint64_t heap_bytes = 0;  ///< 0: plenty
+  StoredAs flip_in = StoredAs::kWord;  ///< mailbox words, or metadata
+  std::uint64_t flip_at = 0;           ///< such stores that arrive before the flipped one
+  std::uint32_t flip_bit = 0;          ///< modulo the bits of the store
+  std::uint64_t heap_bytes = 0;        ///< 0: plenty
   std::uint64_t first_epoch = 1;
 
   [[nodiscard]] bool may_fail() const { return loss != Loss::kNone || flips; }
@@ -55,11 +56,13 @@ FaultPlan draw_faults(const FaultOptions& options, const ExchangePlan& plan, std
 /// Flips one bit of what arrives.
 class BitFlip final : public StoreFaults {
  public:
-  BitFlip(std::uint64_t at, std::uint32_t bit) : left_(at), bit_(bit) {}
+  explicit BitFlip(const FaultPlan& plan)
+      : in_(plan.flip_in), left_(plan.flip_at), bit_(plan.flip_bit) {}
 
   bool on_visible(std::byte* to, std::size_t bytes, StoredAs stored_as) override;
 
  private:
+  StoredAs in_;
   std::uint64_t left_;
   std::uint32_t bit_;
   bool done_ = false;

@@ -7,6 +7,7 @@
 
 #include "benchmarks/sim/exchange_check.h"
 #include "benchmarks/sim/exchange_request.h"
+#include "csrc/runtime/outcome.h"
 
 namespace switchyard::sim {
 namespace {
@@ -42,8 +43,7 @@ void Outcomes::note(Ends& ends,
                                       failed ? "failed" : "succeeded",
                                       alike ? "" : ", but not alike on every rank",
                                       World::describe_failure(operation)),
-                          failed && (failure.kind == protocol::FailureKind::kCorrupt ||
-                                     operation.flags.corrupt != 0));
+                          failed && runtime::is_corrupt(operation));
   }
   end = first;
 }

@@ -5,8 +5,6 @@
 #include <exception>
 #include <optional>
 
-#include "benchmarks/sim/chrome_trace.h"
-
 namespace switchyard::sim {
 namespace {
 
@@ -29,18 +27,18 @@ std::optional<std::string> run_to_end(ExchangeRun& run, const SimOptions& option
   } catch (const std::exception& error) {
     problem = error.what();
   }
-  if (!options.trace_path.empty()) {
-    write_chrome_trace(run.memory(), options.trace_path);
+  if (options.at_end) {
+    options.at_end(run.memory());
   }
   return problem;
 }
 
 /// The group of those that are left: a new world, in which everything must work.
 std::optional<std::string> run_survivors(const SimOptions& options,
-                                         const ExchangePlan& before,
+                                         int num_ranks,
                                          std::uint64_t seed) {
   PlanLimits limits = options.limits;
-  limits.min_ranks = limits.max_ranks = before.num_ranks - 1;
+  limits.min_ranks = limits.max_ranks = num_ranks;
   limits.max_operations = 2;
   limits.refusals = false;
   const ExchangePlan plan = make_plan(seed, limits);
@@ -96,13 +94,13 @@ SimReport simulate(const SimOptions& options, std::uint64_t seed, SiteLog* sites
     problem = *problem + "\nlast operations:\n" + run.trace_text(kTraceLines);
   }
   report.num_steps = run.num_steps();
-  report.named_go_between = run.named_go_between();
-  report.num_undetected = run.num_undetected();
   for (int rank = 0; rank < plan.num_ranks; ++rank) {
-    report.faulted = report.faulted || run.end_of(rank) == RankEnd::kFaulted;
+    const RankEnd end = run.end_of(rank);
+    report.faulted = report.faulted || end == RankEnd::kFaulted || end == RankEnd::kGaveUp;
   }
-  if (!problem && faults.victim >= 0 && plan.num_ranks > 1) {
-    problem = run_survivors(options, plan, seed);
+  const int num_survivors = plan.num_ranks - (faults.victim >= 0 ? 1 : 0);
+  if (!problem && num_survivors > 0 && (faults.victim >= 0 || report.faulted)) {
+    problem = run_survivors(options, num_survivors, seed);
   }
   report.ok = !problem;
   report.plan = plan.describe() + faults.describe();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "benchmarks/sim/exchange_plan.h"
@@ -22,7 +23,7 @@ struct SimOptions {
   FaultOptions faults{};
   std::string
       weaken{};  ///< an ordered operation of csrc/protocol that orders nothing, "mailbox.h:41"
-  std::string trace_path{};  ///< a Perfetto trace of each run, the last one stays; empty: none
+  std::function<void(const WeakMemory&)> at_end{};  ///< gets the memory of each run, and its events
 
   /// The one line that runs `seed` again.
   [[nodiscard]] std::string command_line(std::uint64_t seed) const;
@@ -33,13 +34,11 @@ struct SimReport {
   std::string problem;  ///< what went wrong, the plan, the last operations, the line to replay it
   std::string plan;     ///< what was to be done, and what was in store
   std::uint64_t num_steps = 0;
-  bool named_go_between = false;  ///< ExchangeRun::named_go_between
-  bool faulted = false;           ///< the group failed, as it had to
-  int num_undetected = 0;         ///< damage that led to wrong results without an error
+  bool faulted = false;  ///< the group failed, as it had to
 };
 
-/// Runs one seed. When the run loses a rank, the survivors go on as a new group.
-/// Errors: SystemError when the trace cannot be written
+/// Runs one seed. When the run loses a rank, or its group failed, those who are left go on as a new
+/// group.
 SimReport simulate(const SimOptions& options, std::uint64_t seed, SiteLog* sites = nullptr);
 
 }  // namespace switchyard::sim

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "csrc/protocol/padded_permits.h"
+#include "csrc/runtime/outcome.h"
 
 namespace switchyard::sim {
 namespace {
@@ -184,6 +185,9 @@ void WorldRank::retire(const runtime::Operation& operation) {
 bool WorldRank::finish(runtime::DispatchOperation& operation) {
   retire(operation);
   const bool padded = operation.handle->layout == Layout::kPadded;
+  if (runtime::is_corrupt(operation)) {
+    return false;  // the group ends, and peers may still write there
+  }
   if (operation.flags.failed != 0) {
     forget_padded();
     if (padded && operation.region != protocol::kNoRegion) {
@@ -203,6 +207,9 @@ bool WorldRank::finish(runtime::DispatchOperation& operation) {
 
 bool WorldRank::finish(runtime::CombineOperation& operation) {
   retire(operation);
+  if (runtime::is_corrupt(operation)) {
+    return false;  // the group ends, and peers may still read there
+  }
   if (operation.copy_in_region != protocol::kNoRegion) {
     release(operation.copy_in_region);
   }

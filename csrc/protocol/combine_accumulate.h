@@ -199,7 +199,10 @@ class CombineAccumulate {
   SY_HOST_DEVICE Progress publish(W& warp) {
     for (int peer = 0; peer < args_->op.peers.num_ranks; ++peer) {
       // Pairs with CombineAnnounce::await_readers: the peer's rows are read and may be overwritten.
-      warp.store_release(args_->op.progress_at(peer, channel_), make_word(args_->op.epoch, 1));
+      warp.store_release(
+          args_->op.progress_at(peer, channel_),
+          args_->op.progress_word(
+              args_->op.check_to(peer, MessageKind::kProgress), channel_, kRowsRead));
     }
     stage_ = Stage::kDone;
     return Progress::kDone;

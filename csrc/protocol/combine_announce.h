@@ -103,14 +103,14 @@ class CombineAnnounce {
     const std::uint64_t topk_weights_at =
         layout.num_entries == 0 ? 0 : region + layout.row_topk_weights_offset();
     for (int peer = 0; peer < num_ranks(); ++peer) {
-      Word* mailbox = args_->op.hello_at(peer);
-      const auto word = [&](std::uint64_t offset) {
-        return make_word(args_->op.epoch, static_cast<std::uint32_t>(offset / kRowUnit));
-      };
-      warp.store_relaxed(mailbox + kRowWeightsAtWord, word(weights_at));
-      warp.store_relaxed(mailbox + kRowTopkWeightsAtWord, word(topk_weights_at));
-      warp.store_relaxed(mailbox + kRowsAtWord, word(rows_at));
-      post_head(warp, mailbox, args_->op, refusal_);  // releases the rows, too
+      MailboxWriter hello(args_->op.hello_at(peer),
+                          args_->op,
+                          args_->op.check_to(peer, MessageKind::kHello),
+                          refusal_);
+      hello.put(warp, rows_at / kRowUnit);
+      hello.put(warp, weights_at / kRowUnit);
+      hello.put(warp, topk_weights_at / kRowUnit);
+      hello.post(warp);  // releases the rows, too
     }
     return enter(Stage::kCollect);
   }
@@ -122,7 +122,7 @@ class CombineAnnounce {
     const auto take = [&](std::uint32_t index, std::uint32_t value) {
       take_word(peer, index, value * kRowUnit);
     };
-    if (!collector_.read(warp, args_->op, mailbox, kNumAnnounceWords, take)) {
+    if (!collector_.read(warp, args_->op, MessageKind::kHello, mailbox, kNumAnnounceWords, take)) {
       wait_ = collector_.wait_point(WaitKind::kAnnounce, args_->op);
       return Progress::kBlocked;
     }
@@ -150,22 +150,30 @@ class CombineAnnounce {
     }
   }
 
-  /// Rows will be read where the announcement says: they must lie within the peer's heap.
+  /// Rows will be read where the announcement says: they must lie where the peer's heap holds rows.
   SY_HOST_DEVICE void check_offsets(int peer) {
     if (collector_.failed()) {
       return;
     }
     const Contributions& from = args_->contributions;
     const auto rows = static_cast<std::uint64_t>(from.rows_of_rank[peer]);
-    const std::uint64_t limit = args_->op.peers.end_of_heap();
     const std::uint64_t weight_bytes = rows * sizeof(float);
+    const std::uint64_t weights_at = from.row_weights_at[peer];
+    const std::uint64_t topk_weights_at = from.row_topk_weights_at[peer];
     const bool sound =
-        (rows == 0 || from.rows_at[peer] + rows * args_->problem.row_bytes <= limit) &&
-        from.row_weights_at[peer] + weight_bytes <= limit &&
-        from.row_topk_weights_at[peer] + weight_bytes * args_->problem.num_entries <= limit;
+        (rows == 0 || may_lie(from.rows_at[peer], rows * args_->problem.row_bytes)) &&
+        (weights_at == 0 || may_lie(weights_at, weight_bytes)) &&
+        (topk_weights_at == 0 ||
+         may_lie(topk_weights_at, weight_bytes * args_->problem.num_entries));
     if (!sound) {
       collector_.note({FailureKind::kCorrupt, peer, from.rows_at[peer], rows});
     }
+  }
+
+  /// Behind the control block, and within the heap.
+  SY_HOST_DEVICE bool may_lie(std::uint64_t begin, std::uint64_t bytes) const {
+    return begin >= args_->op.control.block_bytes() &&
+           begin + bytes <= args_->op.peers.end_of_heap();
   }
 
   /// The caller may reuse the expert outputs when every rank that reads them has said that it is
@@ -177,12 +185,19 @@ class CombineAnnounce {
         continue;
       }
       for (; reader_channel_ < args_->op.num_channels; ++reader_channel_) {
-        const Word wanted = make_word(args_->op.epoch, 1);
+        const Word wanted = args_->op.progress_word(
+            args_->op.check_from(reader_, MessageKind::kProgress), reader_channel_, kRowsRead);
         // Pairs with CombineAccumulate::publish: its reads of our rows are complete.
         const Word seen = warp.load_acquire(args_->op.progress_from(reader_, reader_channel_));
-        if (seen != wanted) {
+        if (word_tag(seen) != args_->op.epoch) {
           wait_ = {WaitKind::kConsumers, reader_, 0, wanted, seen};
           return Progress::kBlocked;
+        }
+        if (seen != wanted) {
+          fail_operation(warp,
+                         args_->op,
+                         {FailureKind::kDamaged, reader_, word_value(wanted), word_value(seen)});
+          return Progress::kDone;
         }
       }
       reader_channel_ = 0;

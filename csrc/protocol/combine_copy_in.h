@@ -59,9 +59,12 @@ class CombineCopyIn {
 
   template <Warp W>
   SY_HOST_DEVICE Progress copy_chunk(W& warp) {
-    walk_.advance(args_->experts.runs, args_->chunk_tokens, [&](std::int64_t row) {
-      copy_row(warp, static_cast<std::uint64_t>(row));
-    });
+    walk_.advance(
+        args_->experts.runs, args_->chunk_tokens, [&](std::int64_t first, std::int64_t rows) {
+          for (std::int64_t row = first; row < first + rows; ++row) {
+            copy_row(warp, static_cast<std::uint64_t>(row));
+          }
+        });
     if (!walk_.done()) {
       return Progress::kAdvanced;
     }

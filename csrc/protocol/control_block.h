@@ -49,13 +49,15 @@ enum class Status : std::uint32_t {
   kOutputTooSmall = 2,  ///< the caller's own output memory
 };
 
-/// First words of a hello and of an answer.
+/// First words of a hello and of an answer. Behind the last word of either stands the check of what
+/// follows the head (message_check.h).
 enum HeadWord : std::uint32_t {
   kSignatureWord = 0,  ///< hash of the operation's description: all ranks must agree
   kStatusWord = 1,
   kNeededWord = 2,  ///< when refused: what was needed, in kRegionUnit or rows
   kFreeWord = 3,    ///< when refused: what there was, in the same unit
-  kNumHeadWords = 4,
+  kHeadCheckWord = 4,
+  kNumHeadWords = 5,
 };
 
 /// After the head: dispatch hello (source to destination).
@@ -81,13 +83,15 @@ enum AnswerWord : std::uint32_t {
 };
 
 /// Permit (destination to source): leave to write a padded region. Tagged with the epoch of this
-/// dispatch, or, for the next pair, of the padded dispatch before, whose rows were
+/// dispatch, or, for the next three, of the padded dispatch before, whose rows were
 /// released: their region is offered to whichever comes next.
 enum PermitWord : std::uint32_t {
   kPermitSignatureWord = 0,  ///< hash of the landing's shape
   kPermitRegionWord,         ///< in kRegionUnit
+  kPermitCheckWord,
   kNextSignatureWord,
   kNextRegionWord,
+  kNextCheckWord,
   kNumPermitWords,
 };
 
@@ -185,10 +189,10 @@ struct ControlLayout {
     const std::uint64_t counts = kFirstCountWord + max_experts_per_rank;
     const std::uint64_t words =
         counts < kNumAnnounceWords ? std::uint64_t{kNumAnnounceWords} : counts;
-    return round_up(words * sizeof(Word), kLine);
+    return round_up((words + 1) * sizeof(Word), kLine);  // and the check
   }
   SY_HOST_DEVICE constexpr std::uint64_t answer_bytes() const {
-    return round_up((kFirstBaseWord + max_experts_per_rank) * sizeof(Word), kLine);
+    return round_up((kFirstBaseWord + max_experts_per_rank + 1) * sizeof(Word), kLine);
   }
   SY_HOST_DEVICE constexpr std::uint64_t per_source_bytes() const {
     return hello_bytes() + answer_bytes() + kLine + round_up(num_channels * sizeof(Word), kLine);

@@ -126,18 +126,17 @@ class CountExchange {
   SY_HOST_DEVICE Progress post_counts(W& warp) {
     const DispatchProblem& problem = args_->problem;
     for (int peer = 0; peer < num_ranks(); ++peer) {
-      Word* mailbox = args_->op.hello_at(peer);
-      const auto post = [&](std::uint32_t index, std::int32_t value) {
-        warp.store_relaxed(mailbox + index,
-                           make_word(args_->op.epoch, static_cast<std::uint32_t>(value)));
-      };
+      MailboxWriter hello(args_->op.hello_at(peer),
+                          args_->op,
+                          args_->op.check_to(peer, MessageKind::kHello),
+                          refusal_);
       const std::int32_t* counts =
           args_->routing.tokens_per_expert + peer * problem.experts_per_rank;
+      hello.put(warp, static_cast<std::uint64_t>(args_->routing.rows_per_rank[peer]));
       for (int expert = 0; expert < problem.experts_per_rank; ++expert) {
-        post(kFirstCountWord + static_cast<std::uint32_t>(expert), counts[expert]);
+        hello.put(warp, static_cast<std::uint64_t>(counts[expert]));
       }
-      post(kRowsWord, args_->routing.rows_per_rank[peer]);
-      post_head(warp, mailbox, args_->op, refusal_);
+      hello.post(warp);
     }
     return enter(problem.layout == Layout::kPadded ? Stage::kCollectPermits
                                                    : Stage::kCollectCounts);
@@ -165,7 +164,8 @@ class CountExchange {
   SY_HOST_DEVICE Progress collect_counts(W& warp) {
     const auto end = kFirstCountWord + static_cast<std::uint32_t>(args_->problem.experts_per_rank);
     const auto take = [&](std::uint32_t index, std::uint32_t value) { take_count(index, value); };
-    if (!collector_.read(warp, args_->op, args_->op.hello_from(peer()), end, take)) {
+    if (!collector_.read(
+            warp, args_->op, MessageKind::kHello, args_->op.hello_from(peer()), end, take)) {
       return blocked(WaitKind::kCounts);
     }
     check_counts();
@@ -249,6 +249,11 @@ class CountExchange {
     return enter(Stage::kPostAnswers);
   }
 
+  /// Along a handle, what else an answer says comes with the hello.
+  SY_HOST_DEVICE MessageKind answer_kind() const {
+    return args_->problem.counted_before ? MessageKind::kHello : MessageKind::kAnswer;
+  }
+
   template <Warp W>
   SY_HOST_DEVICE Progress post_answers(W& warp) {
     const std::int32_t num_bases =
@@ -256,17 +261,14 @@ class CountExchange {
     for (int peer = 0; peer < num_ranks(); ++peer) {
       Word* mailbox =
           args_->problem.counted_before ? args_->op.hello_at(peer) : args_->op.answer_at(peer);
-      const auto post = [&](std::uint32_t index, std::uint64_t value) {
-        warp.store_relaxed(mailbox + index,
-                           make_word(args_->op.epoch, static_cast<std::uint32_t>(value)));
-      };
+      MailboxWriter answer(mailbox, args_->op, args_->op.check_to(peer, answer_kind()), refusal_);
+      answer.put(warp, *args_->landing.region / kRegionUnit);
+      answer.put(warp, static_cast<std::uint64_t>(*args_->landing.num_rows));
       for (std::int32_t i = 0; i < num_bases; ++i) {
-        const std::int32_t base = args_->landing.base_from[peer * num_bases + i];
-        post(kFirstBaseWord + static_cast<std::uint32_t>(i), static_cast<std::uint64_t>(base));
+        answer.put(warp,
+                   static_cast<std::uint64_t>(args_->landing.base_from[peer * num_bases + i]));
       }
-      post(kNumRowsWord, static_cast<std::uint64_t>(*args_->landing.num_rows));
-      post(kRegionWord, *args_->landing.region / kRegionUnit);
-      post_head(warp, mailbox, args_->op, refusal_);  // releases the region
+      answer.post(warp);  // releases the region
     }
     return enter(Stage::kCollectAnswers);
   }
@@ -278,7 +280,7 @@ class CountExchange {
         kFirstBaseWord + static_cast<std::uint32_t>(counted ? 0 : args_->problem.bases_per_rank());
     const auto take = [&](std::uint32_t index, std::uint32_t value) { take_answer(index, value); };
     const Word* mailbox = counted ? args_->op.hello_from(peer()) : args_->op.answer_from(peer());
-    if (!collector_.read(warp, args_->op, mailbox, end, take)) {
+    if (!collector_.read(warp, args_->op, answer_kind(), mailbox, end, take)) {
       return blocked(WaitKind::kAnswer);
     }
     check_answer();

@@ -10,30 +10,63 @@
 
 namespace switchyard::protocol {
 
-/// Writes the head of a hello or an answer, after its other words.
-/// Ordering: releases everything this warp stored or acquired before, regions that peers may write
-/// and rows that they may read among it
-template <Warp W>
-SY_HOST_DEVICE void post_head(W& warp,
-                              Word* mailbox,
-                              const OperationArgs& op,
-                              const Failure& refusal) {
-  const bool heap = refusal.kind == FailureKind::kHeapTooSmall;
-  const Status status = refusal.kind == FailureKind::kNone ? Status::kAccepted
-                        : heap                             ? Status::kHeapTooSmall
-                                                           : Status::kOutputTooSmall;
-  const std::uint64_t unit = heap ? kRegionUnit : 1;
-  const auto post = [&](HeadWord index, std::uint64_t value) {
-    warp.store_relaxed(mailbox + index, make_word(op.epoch, static_cast<std::uint32_t>(value)));
-  };
-  post(kSignatureWord, op.signature);
-  post(kStatusWord, static_cast<std::uint32_t>(status));
-  post(kNeededWord, round_up(refusal.needed, unit) / unit);
-  const auto available = static_cast<std::uint32_t>(refusal.available / unit);
-  // The last word of a mailbox: hands over whatever the others speak of. Pairs with
-  // MailboxCollector::read.
-  warp.store_release(mailbox + kFreeWord, make_word(op.epoch, available));
-}
+/// Writes one hello or answer: its values in order, then its head. Each has a check of its own, since
+/// some readers go no further than the head.
+class MailboxWriter {
+ public:
+  SY_HOST_DEVICE MailboxWriter(Word* mailbox,
+                               const OperationArgs& op,
+                               MessageCheck check,
+                               const Failure& refusal)
+      : mailbox_(mailbox), epoch_(op.epoch), check_(check) {
+    const bool heap = refusal.kind == FailureKind::kHeapTooSmall;
+    const Status status = refusal.kind == FailureKind::kNone ? Status::kAccepted
+                          : heap                             ? Status::kHeapTooSmall
+                                                             : Status::kOutputTooSmall;
+    const std::uint64_t unit = heap ? kRegionUnit : 1;
+    head_[kSignatureWord] = op.signature;
+    head_[kStatusWord] = static_cast<std::uint32_t>(status);
+    head_[kNeededWord] = static_cast<std::uint32_t>(round_up(refusal.needed, unit) / unit);
+    head_[kFreeWord] = static_cast<std::uint32_t>(refusal.available / unit);
+    for (const std::uint32_t value : head_) {
+      check.add(value);
+    }
+    head_check_ = check.value();
+  }
+
+  /// The next value behind the head.
+  template <Warp W>
+  SY_HOST_DEVICE void put(W& warp, std::uint64_t value) {
+    check_.add(static_cast<std::uint32_t>(value));
+    store(warp, next_++, static_cast<std::uint32_t>(value));
+  }
+
+  /// Ordering: releases everything this warp stored or acquired before, regions that peers may
+  /// write and rows that they may read among it
+  template <Warp W>
+  SY_HOST_DEVICE void post(W& warp) {
+    store(warp, next_, check_.value());
+    for (std::uint32_t index = 0; index < kHeadCheckWord; ++index) {
+      store(warp, index, head_[index]);
+    }
+    // The last word of a mailbox: hands over whatever the others speak of. Pairs with
+    // MailboxCollector::read.
+    warp.store_release(mailbox_ + kHeadCheckWord, make_word(epoch_, head_check_));
+  }
+
+ private:
+  template <Warp W>
+  SY_HOST_DEVICE void store(W& warp, std::uint32_t index, std::uint32_t value) {
+    warp.store_relaxed(mailbox_ + index, make_word(epoch_, value));
+  }
+
+  Word* mailbox_;
+  std::uint32_t epoch_;
+  MessageCheck check_;
+  std::uint32_t head_[kHeadCheckWord] = {};
+  std::uint32_t head_check_ = 0;
+  std::uint32_t next_ = kNumHeadWords;
+};
 
 /// Reads the peers' mailboxes of one kind, one peer after the other in rank order, over as many
 /// steps as it takes. Checks the heads and keeps the first refusal, so that every rank reports the
@@ -41,24 +74,41 @@ SY_HOST_DEVICE void post_head(W& warp,
 /// earlier operations.
 class MailboxCollector {
  public:
-  /// Reads the current peer's words [0, end) of `mailbox`, handing those after the head to
-  /// `take(index, value)`. True when complete. Behind the head of a rank that issued another
-  /// operation lies nothing to wait for.
+  /// Reads the current peer's words [0, end) of `mailbox`, and the check behind them, handing those
+  /// after the head to `take(index, value)`. True when complete; whoever uses what was taken looks
+  /// whether failed() first. Behind the head of a rank that issued another operation lies nothing to
+  /// wait for, nor behind a damaged one.
   template <Warp W, class Take>
-  SY_HOST_DEVICE bool read(
-      W& warp, const OperationArgs& op, const Word* mailbox, std::uint32_t end, Take take) {
-    while (cursor_ < end && !(cursor_ == kNumHeadWords && mismatch_)) {
-      // Pairs with post_head: regions and rows that the words speak of are the reader's to use.
-      const Word word = cursor_ == kFreeWord ? warp.load_acquire(mailbox + cursor_)
-                                             : warp.load_relaxed(mailbox + cursor_);
+  SY_HOST_DEVICE bool read(W& warp,
+                           const OperationArgs& op,
+                           MessageKind kind,
+                           const Word* mailbox,
+                           std::uint32_t end,
+                           Take take) {
+    while (cursor_ <= end && !(cursor_ == kNumHeadWords && ends_at_head_)) {
+      // Pairs with MailboxWriter::post: regions and rows that the words speak of are the reader's to
+      // use.
+      const Word word = cursor_ == kHeadCheckWord ? warp.load_acquire(mailbox + cursor_)
+                                                  : warp.load_relaxed(mailbox + cursor_);
       if (word_tag(word) != op.epoch) {
         seen_ = word;
         return false;
       }
-      if (cursor_ < kNumHeadWords) {
-        take_head(op, word_value(word));
+      const std::uint32_t value = word_value(word);
+      if (cursor_ == 0 || cursor_ == kNumHeadWords) {
+        check_ = op.check_from(peer_, kind);
+      }
+      if (cursor_ == kHeadCheckWord) {
+        take_head(op, value);
+      } else if (cursor_ == end) {
+        (void)is_intact(value);
       } else {
-        take(cursor_, word_value(word));
+        check_.add(value);
+        if (cursor_ < kHeadCheckWord) {
+          head_[cursor_] = value;
+        } else {
+          take(cursor_, value);
+        }
       }
       ++cursor_;
     }
@@ -69,7 +119,7 @@ class MailboxCollector {
   SY_HOST_DEVICE void next_peer() {
     ++peer_;
     cursor_ = 0;
-    mismatch_ = false;
+    ends_at_head_ = false;
   }
 
   /// Keeps `failure` if it is the first.
@@ -86,36 +136,45 @@ class MailboxCollector {
   }
 
  private:
-  SY_HOST_DEVICE void take_head(const OperationArgs& op, std::uint32_t value) {
-    if (cursor_ == kSignatureWord) {
-      mismatch_ = value != op.signature;
-      if (mismatch_) {
-        note({FailureKind::kMismatch, peer_, op.signature, value});
-      }
-    } else if (cursor_ == kStatusWord) {
-      status_ = static_cast<Status>(value);
-    } else if (cursor_ == kNeededWord) {
-      needed_ = value;
+  /// Notes a check that the words before it do not make.
+  SY_HOST_DEVICE bool is_intact(std::uint32_t check) {
+    const bool intact = check == check_.value();
+    if (!intact) {
+      note({FailureKind::kDamaged, peer_, check_.value(), check});
+    }
+    return intact;
+  }
+
+  SY_HOST_DEVICE void take_head(const OperationArgs& op, std::uint32_t check) {
+    const std::uint32_t signature = head_[kSignatureWord];
+    if (!is_intact(check)) {
+      ends_at_head_ = true;
+    } else if (signature != op.signature) {
+      ends_at_head_ = true;
+      note({FailureKind::kMismatch, peer_, op.signature, signature});
     } else {
-      note_refusal(value);
+      note_refusal();
     }
   }
 
-  SY_HOST_DEVICE void note_refusal(std::uint32_t available) {
-    if (status_ == Status::kHeapTooSmall) {
-      note({FailureKind::kHeapTooSmall, peer_, needed_ * kRegionUnit, available * kRegionUnit});
-    } else if (status_ == Status::kOutputTooSmall) {
-      note({FailureKind::kOutputTooSmall, peer_, needed_, available});
-    } else if (status_ != Status::kAccepted) {
-      note({FailureKind::kCorrupt, peer_, static_cast<std::uint64_t>(status_), 0});
+  SY_HOST_DEVICE void note_refusal() {
+    const auto status = static_cast<Status>(head_[kStatusWord]);
+    const std::uint64_t needed = head_[kNeededWord];
+    const std::uint64_t available = head_[kFreeWord];
+    if (status == Status::kHeapTooSmall) {
+      note({FailureKind::kHeapTooSmall, peer_, needed * kRegionUnit, available * kRegionUnit});
+    } else if (status == Status::kOutputTooSmall) {
+      note({FailureKind::kOutputTooSmall, peer_, needed, available});
+    } else if (status != Status::kAccepted) {
+      note({FailureKind::kCorrupt, peer_, static_cast<std::uint64_t>(status), 0});
     }
   }
 
   std::int32_t peer_ = 0;
   std::uint32_t cursor_ = 0;
-  bool mismatch_ = false;
-  Status status_ = Status::kAccepted;
-  std::uint64_t needed_ = 0;
+  MessageCheck check_;
+  std::uint32_t head_[kHeadCheckWord] = {};
+  bool ends_at_head_ = false;
   Word seen_ = 0;
   Failure failure_;
 };

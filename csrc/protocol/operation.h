@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "csrc/protocol/control_block.h"
+#include "csrc/protocol/message_check.h"
 #include "csrc/protocol/peers.h"
 #include "csrc/protocol/progress.h"
 
@@ -19,12 +20,15 @@ enum class FailureKind : std::uint32_t {
   kHeapTooSmall,    ///< `rank` has no room
   kOutputTooSmall,  ///< `rank`'s caller gave too little memory
   kCorrupt,         ///< `rank` sent a count or index that cannot be
+  kDamaged,         ///< a message of `rank` does not have the check that its content makes
 };
 
 struct Failure {
   FailureKind kind = FailureKind::kNone;
   std::int32_t rank = -1;
-  std::uint64_t needed = 0;  ///< bytes of heap, or rows of the caller's memory
+  /// Bytes of heap, or rows of the caller's memory. Of a damaged message: the check that its content
+  /// makes, and the one that came with it
+  std::uint64_t needed = 0;
   std::uint64_t available = 0;
 };
 
@@ -40,6 +44,9 @@ struct LocalFlags {
       0;  ///< 1 + the source whose metadata cannot be; with `failed`, in place of a Failure
   Word failed = 0;  ///< 1: every role leaves; `Failure` says why
 };
+
+/// Content of the progress words of a combine: nothing more is to be said.
+inline constexpr std::uint64_t kRowsRead = 1;
 
 /// Handed to every role of one operation.
 /// Lifetime: owned by the runtime until all roles are done
@@ -82,6 +89,26 @@ struct OperationArgs {
   /// The permit of the operation `permit_epoch`, this one or an earlier one.
   SY_HOST_DEVICE Word* permit_from(int peer, std::uint32_t permit_epoch) const {
     return word(peers.rank, control.permit(slot_of(permit_epoch), peer));
+  }
+
+  /// The check of a message from or to `peer`, before its content is added.
+  SY_HOST_DEVICE MessageCheck check_to(int peer, MessageKind kind) const {
+    return {kind, epoch, peers.rank, peer};
+  }
+  SY_HOST_DEVICE MessageCheck check_from(int peer, MessageKind kind) const {
+    return {kind, epoch, peer, peers.rank};
+  }
+  /// What the words of a row's metadata add up to, modulo 2^32, when `source` wrote them. A sum, so
+  /// that many rows are checked at once; one flipped bit changes it.
+  SY_HOST_DEVICE std::uint32_t metadata_sum(int source) const {
+    return MessageCheck(MessageKind::kMetadata, epoch, source, 0).value();
+  }
+  /// What progress_at and progress_from hold when `channel` of the source is done. The content is
+  /// known to both sides, so that its check can stand for it.
+  SY_HOST_DEVICE Word progress_word(MessageCheck check, int channel, std::uint64_t content) const {
+    check.add(static_cast<std::uint32_t>(channel));
+    check.add(static_cast<std::uint32_t>(content));
+    return make_word(epoch, check.value());
   }
 
  private:

@@ -3,7 +3,7 @@
 //
 //   packet   | payload | scales | metadata |          each part a multiple of 16 bytes
 //   landing  | payload [rows] | scales [rows] | metadata [rows] |    each block on a page
-//   metadata | source_rank | source_token | topk_slot | payload_row | topk_idx [entries] | weights
+//   metadata | source_rank | source_token | check | payload_row | topk_idx [entries] | weights
 //   [entries] | pad |
 #pragma once
 
@@ -25,8 +25,8 @@ SY_HOST_DEVICE constexpr std::uint64_t round_up(std::uint64_t value, std::uint64
 struct MetadataHeader {
   std::int32_t source_rank;
   std::int32_t source_token;
-  std::int32_t topk_slot;    ///< entry of the token that opened this row; rank-major: the first one
-                             ///< on this rank
+  /// Makes all words of the row's metadata add up to OperationArgs::metadata_sum.
+  std::uint32_t check;
   std::int32_t payload_row;  ///< row of this landing that holds the payload; another row's when
                              ///< copies are made here
 };

@@ -10,9 +10,20 @@
 
 namespace switchyard::protocol {
 
+SY_HOST_DEVICE constexpr MessageKind permit_kind(PermitWord first) {
+  return first == kPermitSignatureWord ? MessageKind::kPermit : MessageKind::kNextPermit;
+}
+SY_HOST_DEVICE constexpr MessageCheck permit_check(MessageCheck check,
+                                                   std::uint32_t signature,
+                                                   std::uint32_t region) {
+  check.add(signature);
+  check.add(region);
+  return check;
+}
+
 /// Gives every peer leave to fill `region` of this rank. `first` is kPermitSignatureWord (this
-/// dispatch) or kNextSignatureWord (the padded dispatch after it); the region word follows it.
-/// Ordering: releases the signature word behind the region word; pairs with
+/// dispatch) or kNextSignatureWord (the padded dispatch after it); region and check follow it.
+/// Ordering: releases the signature word behind the other two; pairs with
 /// PermitCollector::read_permit.
 template <Warp W>
 SY_HOST_DEVICE void post_permits(W& warp,
@@ -22,7 +33,10 @@ SY_HOST_DEVICE void post_permits(W& warp,
   for (int peer = 0; peer < args.op.peers.num_ranks; ++peer) {
     Word* permit = args.op.permit_at(peer) + first;
     const auto value = static_cast<std::uint32_t>(region / kRegionUnit);
+    const MessageCheck check =
+        permit_check(args.op.check_to(peer, permit_kind(first)), args.padded.signature, value);
     warp.store_relaxed(permit + 1, make_word(args.op.epoch, value));
+    warp.store_relaxed(permit + 2, make_word(args.op.epoch, check.value()));
     warp.store_release(permit, make_word(args.op.epoch, args.padded.signature));
   }
 }
@@ -73,10 +87,16 @@ class PermitCollector {
       return false;
     }
     const Word region = warp.load_relaxed(permit + 1);
-    if (word_tag(region) != epoch) {
+    const Word sent = warp.load_relaxed(permit + 2);
+    if (word_tag(region) != epoch || word_tag(sent) != epoch) {
       return false;  // overwritten by a later offer meanwhile: this dispatch's own permit is there
     }
-    if (!place(args, region)) {
+    const MessageCheck check = permit_check({permit_kind(first), epoch, peer_, args.op.peers.rank},
+                                            args.padded.signature,
+                                            word_value(region));
+    if (word_value(sent) != check.value()) {
+      failures.note({FailureKind::kDamaged, peer_, check.value(), word_value(sent)});
+    } else if (!place(args, region)) {
       failures.note({FailureKind::kCorrupt, peer_, region, 0});
     }
     return true;

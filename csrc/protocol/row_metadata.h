@@ -2,6 +2,7 @@
 // how they get there.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "csrc/protocol/dispatch_args.h"
@@ -67,7 +68,7 @@ struct RowPlace {
 class MetadataWriter {
  public:
   SY_HOST_DEVICE MetadataWriter(const DispatchArgs* args, int channel)
-      : args_(args), channel_(channel) {}
+      : args_(args), channel_(channel), sum_(args->op.metadata_sum(args->op.peers.rank)) {}
 
   /// Row per expert: rows of a destination lie scattered, each gets its few words at once.
   template <Warp W>
@@ -78,22 +79,20 @@ class MetadataWriter {
                             std::int32_t payload_row) const {
     std::uint32_t words[kOneEntryMetadataBytes / sizeof(std::uint32_t)] = {};
     const PacketLayout& packet = args_->problem.packet;
-    write_header(words, token.token, slot, payload_row);
+    write_header(words, token.token, payload_row);
     write_index(words + packet.indices_offset() / kWord, token.local[slot], packet.index_bytes);
     words[packet.weights_offset() / kWord] = row_weight(token, slot);
+    seal(words);
     warp.store_words(place.metadata(), words, metadata_words());
   }
 
   /// Rank-major: appends to the run of the destination, and stores the run when it is full; without
   /// staging, stores the row's words at once.
   template <Warp W>
-  SY_HOST_DEVICE void append(W& warp,
-                             const TokenEntries& token,
-                             int slot,
-                             const RowPlace& place) const {
+  SY_HOST_DEVICE void append(W& warp, const TokenEntries& token, const RowPlace& place) const {
     if (!gathers()) {
       std::uint32_t words[kMaxMetadataBytes / kWord];
-      write_rank_row(words, token, slot, place);
+      write_rank_row(words, token, place);
       warp.store_words(place.metadata(), words, metadata_words());
       return;
     }
@@ -104,7 +103,6 @@ class MetadataWriter {
     write_rank_row(
         run_words(place.rank) + static_cast<std::uint32_t>(run.num_rows) * metadata_words(),
         token,
-        slot,
         place);
     if (++run.num_rows == args_->staging.run_rows) {
       store_run(warp, place.rank);
@@ -133,6 +131,7 @@ class MetadataWriter {
 
  private:
   static constexpr std::uint32_t kWord = sizeof(std::uint32_t);
+  static constexpr std::uint32_t kCheck = offsetof(MetadataHeader, check) / kWord;
 
   SY_HOST_DEVICE bool gathers() const { return args_->staging.runs != nullptr; }
   SY_HOST_DEVICE std::int32_t run_index(int rank) const {
@@ -150,12 +149,21 @@ class MetadataWriter {
 
   SY_HOST_DEVICE void write_header(std::uint32_t* words,
                                    std::int32_t token,
-                                   int slot,
                                    std::int32_t payload_row) const {
     words[0] = static_cast<std::uint32_t>(args_->op.peers.rank);
     words[1] = static_cast<std::uint32_t>(token);
-    words[2] = static_cast<std::uint32_t>(slot);
+    words[kCheck] = 0;
     words[3] = static_cast<std::uint32_t>(payload_row);
+  }
+
+  /// Call when all other words are written.
+  SY_HOST_DEVICE void seal(std::uint32_t* words) const {
+    const std::uint32_t num_words = metadata_words();
+    std::uint32_t sum = 0;
+    for (std::uint32_t i = 0; i < num_words; ++i) {
+      sum += words[i];
+    }
+    words[kCheck] = sum_ - sum;
   }
 
   /// An index of the caller's type, low word first.
@@ -172,11 +180,10 @@ class MetadataWriter {
   /// vectorise.
   SY_HOST_DEVICE void write_rank_row(std::uint32_t* words,
                                      const TokenEntries& token,
-                                     int slot,
                                      const RowPlace& place) const {
     const PacketLayout packet = args_->problem.packet;
     const std::uint32_t num_words = metadata_words();
-    write_header(words, token.token, slot, place.row);
+    write_header(words, token.token, place.row);
     std::uint32_t* indices = words + packet.indices_offset() / kWord;
     std::uint32_t* weights = words + packet.weights_offset() / kWord;
     std::int32_t mine[kMaxTopk];  // all bits set where the entry's expert lives with the row
@@ -200,6 +207,7 @@ class MetadataWriter {
     for (std::uint32_t* pad = weights + token.num; pad < words + num_words; ++pad) {
       *pad = 0;
     }
+    seal(words);
   }
 
   /// Weight of the row of one expert that an entry opens: the sum over the entries that share it.
@@ -219,6 +227,7 @@ class MetadataWriter {
 
   const DispatchArgs* args_;
   std::int32_t channel_;
+  std::uint32_t sum_;
 };
 
 }  // namespace switchyard::protocol

@@ -28,7 +28,7 @@ class RowWalk {
 
   SY_HOST_DEVICE bool done() const { return left_ <= 0; }
 
-  /// Calls `visit(row)` for up to `limit` further rows.
+  /// Calls `visit(first row, rows)` for neighbours among up to `limit` further rows.
   template <class Visit>
   SY_HOST_DEVICE void advance(const RowRuns& runs, std::int64_t limit, Visit visit) {
     while (limit > 0 && left_ > 0) {
@@ -38,10 +38,13 @@ class RowWalk {
         ++run_;
         continue;
       }
-      visit(runs.bases[first_run_ + run_] + skip_);
-      ++skip_;
-      --left_;
-      --limit;
+      std::int64_t rows = count - skip_;
+      rows = rows < left_ ? rows : left_;
+      rows = rows < limit ? rows : limit;
+      visit(runs.bases[first_run_ + run_] + skip_, rows);
+      skip_ += rows;
+      left_ -= rows;
+      limit -= rows;
     }
   }
 

@@ -1,5 +1,5 @@
-// Scale-up receive of dispatch: sees the rows of each source arrive and does what is left to do
-// with them here: the copies for a token's other local experts, the caller's own memory, zeroed
+// Scale-up receive of dispatch: sees the rows of each source arrive, holds their metadata against its
+// check, and does what is left to do with them here: the copies for a token's other local experts, the caller's own memory, zeroed
 // alignment rows. One per channel.
 #pragma once
 
@@ -114,8 +114,9 @@ class ScaleUpReceive {
         continue;
       }
       const std::uint64_t here = *args_->landing.region / kRegionUnit;
-      const Word wanted = make_word(args_->op.epoch, static_cast<std::uint32_t>(here));
       for (; source_channel_ < args_->op.num_channels; ++source_channel_) {
+        const Word wanted = args_->op.progress_word(
+            args_->op.check_from(source_, MessageKind::kProgress), source_channel_, here);
         // Pairs with ScaleUpSend::publish of that source and channel.
         const Word seen = warp.load_acquire(args_->op.progress_from(source_, source_channel_));
         if (word_tag(seen) != args_->op.epoch) {
@@ -127,13 +128,11 @@ class ScaleUpReceive {
         }
       }
       source_channel_ = 0;
-      if (has_work()) {
-        const Share share =
-            share_of(args_->landing.rows_from[source_], channel_, args_->op.num_channels);
-        walk_.start(runs(), source_, share.begin, share.end);
-        stage_ = Stage::kFinishRows;
-        return Progress::kAdvanced;
-      }
+      const Share share =
+          share_of(args_->landing.rows_from[source_], channel_, args_->op.num_channels);
+      walk_.start(runs(), source_, share.begin, share.end);
+      stage_ = Stage::kFinishRows;
+      return Progress::kAdvanced;
     }
     stage_ = Stage::kDone;
     return Progress::kDone;
@@ -154,8 +153,11 @@ class ScaleUpReceive {
 
   template <Warp W>
   SY_HOST_DEVICE Progress finish_rows(W& warp) {
-    walk_.advance(runs(), args_->chunk_tokens, [&](std::int64_t row) {
-      finish_row(warp, static_cast<std::uint64_t>(row));
+    walk_.advance(runs(), args_->chunk_tokens, [&](std::int64_t first, std::int64_t rows) {
+      corrupt_ = corrupt_ || !metadata_is_intact(warp, first, rows);
+      for (std::int64_t row = first; row < first + rows && has_work() && !corrupt_; ++row) {
+        finish_row(warp, static_cast<std::uint64_t>(row));
+      }
     });
     if (corrupt_) {
       return fail_corrupt(warp);
@@ -165,6 +167,18 @@ class ScaleUpReceive {
       stage_ = Stage::kAwaitSource;
     }
     return Progress::kAdvanced;
+  }
+
+  /// Whether the metadata of neighbours from this source is what it wrote.
+  template <Warp W>
+  SY_HOST_DEVICE bool metadata_is_intact(W& warp, std::int64_t first, std::int64_t rows) {
+    const auto* words = reinterpret_cast<const std::uint32_t*>(
+        region() + landing().metadata_offset(static_cast<std::uint64_t>(first)));
+    const std::uint32_t words_per_row =
+        args_->problem.packet.metadata_bytes() / sizeof(std::uint32_t);
+    const auto num_rows = static_cast<std::uint32_t>(rows);
+    return warp.sum_words(words, num_rows * words_per_row) ==
+           num_rows * args_->op.metadata_sum(source_);
   }
 
   template <Warp W>

@@ -162,7 +162,7 @@ class ScaleUpSend {
     if (problem.row_per_expert()) {
       metadata_.store(warp, entries, k, place, payload_row);
     } else {
-      metadata_.append(warp, entries, k, place);
+      metadata_.append(warp, entries, place);
     }
   }
 
@@ -180,7 +180,8 @@ class ScaleUpSend {
       const std::uint64_t region = args_->placement.region_of_rank[peer] / kRegionUnit;
       // Pairs with ScaleUpReceive::await_source: every row and its metadata.
       warp.store_release(args_->op.progress_at(peer, channel_),
-                         make_word(args_->op.epoch, static_cast<std::uint32_t>(region)));
+                         args_->op.progress_word(
+                             args_->op.check_to(peer, MessageKind::kProgress), channel_, region));
     }
     stage_ = Stage::kDone;
     return Progress::kDone;

@@ -49,6 +49,8 @@ concept Warp = requires(W& warp,
   /// Words and floats that an acquire has made visible, of this rank or a peer.
   { warp.load_word(words) } -> std::same_as<std::uint32_t>;
   { warp.load_float(floats) } -> std::same_as<float>;
+  /// The sum, modulo 2^32, of such words. Address: a multiple of 16; words: of 4.
+  { warp.sum_words(words, std::uint32_t{}) } -> std::same_as<std::uint32_t>;
   /// Address and bytes: multiples of 4.
   warp.zero_row(row, std::size_t{});
   /// Quantises one row and puts rows and scales to several places (dst and scales of the

@@ -125,8 +125,8 @@ DispatchResult HostBuffer::finish_dispatch(const std::shared_ptr<Operation>& ope
       // Peers that have not noticed yet may still be writing.
       const std::lock_guard lock(padded_mutex_);
       quarantine(dispatch.region, epoch_);
-    } else {
-      release_if_any(dispatch.region);
+    } else if (!is_corrupt(dispatch)) {
+      release_if_any(dispatch.region);  // else they may, too, and the group ends
     }
     throw;
   }
@@ -142,7 +142,9 @@ DispatchResult HostBuffer::finish_dispatch(const std::shared_ptr<Operation>& ope
 CombineResult HostBuffer::finish_combine(const std::shared_ptr<Operation>& operation) {
   auto& combine = static_cast<CombineOperation&>(*operation);
   wait(combine);
-  release_if_any(std::exchange(combine.copy_in_region, protocol::kNoRegion));
+  if (!is_corrupt(combine)) {  // else peers may still read there, and the group ends
+    release_if_any(std::exchange(combine.copy_in_region, protocol::kNoRegion));
+  }
   try {
     throw_if_unsuccessful(combine);
   } catch (...) {

@@ -84,7 +84,8 @@ void throw_fault(const targets::Fault& fault, int rank, std::chrono::millisecond
 }
 
 bool is_corrupt(const Operation& operation) {
-  return operation.flags.corrupt != 0 || operation.failure.kind == FailureKind::kCorrupt;
+  return operation.flags.corrupt != 0 || operation.failure.kind == FailureKind::kCorrupt ||
+         operation.failure.kind == FailureKind::kDamaged;
 }
 
 targets::Fault corruption_fault(const Operation& operation, int rank) {
@@ -103,10 +104,14 @@ void throw_failure(const Operation& operation,
   const Failure& failure = operation.failure;
   if (operation.flags.corrupt != 0) {
     const auto source = static_cast<int>(operation.flags.corrupt - 1);
-    throw Error(ErrorCode::kInternal,
-                fmt::format("{}: rank {} sent metadata that cannot be: a row outside its landing",
-                            operation.name(),
-                            source));
+    throw Error(
+        ErrorCode::kInternal,
+        fmt::format("{}: what rank {} said of its rows arrived damaged: metadata that does not "
+                    "add up to its check, or rows for another landing than that of "
+                    "operation {}",
+                    operation.name(),
+                    source,
+                    operation.epoch));
   }
   switch (failure.kind) {
     case FailureKind::kMismatch:
@@ -125,6 +130,14 @@ void throw_failure(const Operation& operation,
           failure.rank,
           failure.available,
           failure.needed));
+    case FailureKind::kDamaged:
+      throw Error(ErrorCode::kInternal,
+                  fmt::format("{}: a message of rank {} arrived damaged: got check {:#x}, wanted "
+                              "{:#x}, which its content makes; nothing was done with it",
+                              operation.name(),
+                              failure.rank,
+                              failure.available,
+                              failure.needed));
     default:
       throw Error(ErrorCode::kInternal,
                   fmt::format("{}: rank {} sent counts or offsets that cannot be ({}, {})",

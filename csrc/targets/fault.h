@@ -19,6 +19,30 @@ struct Fault {
   std::uint64_t epoch = 0;
 };
 
+/// Who keeps a waiting rank waiting in the end: as long as the rank it waits for waits itself, the
+/// one that rank waits for. Returns the last link: reporter, and whom it waits for.
+/// `wait_of(rank)`: make_wait() of what a rank waits for that still looks for it; 0: it does not wait
+template <class WaitOf>
+Fault follow_waits(const Fault& first, int num_ranks, WaitOf wait_of) {
+  Fault last = first;
+  for (int links = 1; links < num_ranks; ++links) {
+    const protocol::Word wait = wait_of(last.wait.peer);
+    const int next = protocol::wait_peer(wait);
+    if (next < 0 || next >= num_ranks || next == first.reporter) {
+      return last;
+    }
+    last.reporter = last.wait.peer;
+    last.role = static_cast<protocol::RoleKind>(protocol::wait_role(wait));
+    // Nothing is known of the words that it looks at.
+    last.wait = {static_cast<protocol::WaitKind>(protocol::wait_kind(wait)),
+                 next,
+                 protocol::wait_channel(wait),
+                 0,
+                 0};
+  }
+  return last;
+}
+
 /// ErrorRecord::state. Whoever turns it from none to writing fills the record and makes it readable by
 /// a release.
 inline constexpr protocol::Word kFaultNone = 0;

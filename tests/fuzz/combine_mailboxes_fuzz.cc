@@ -76,8 +76,8 @@ void tell_the_truth(const FuzzWorld& world, const protocol::OperationArgs& op) {
   const std::uint64_t rows_at = world.first_region() / protocol::kRowUnit;
   for (const int rank : {0, 2}) {
     const TruePeer peer(op, rank);
-    peer.hello({op.signature, 0, 0, 0, rows_at, rows_at + 16, rows_at + 32});
-    peer.progress(1);
+    peer.hello({rows_at, rows_at + 16, rows_at + 32});
+    peer.progress(protocol::kRowsRead);
   }
 }
 
@@ -89,6 +89,7 @@ void check(const FuzzWorld& world, const runtime::CombineOperation& operation) {
   const protocol::Contributions& from = operation.args.contributions;
   for (int rank = 0; rank < kNumRanks; ++rank) {
     const auto bytes = static_cast<std::uint64_t>(from.rows_of_rank[rank]) * kRowBytes;
+    expect(from.rows_at[rank] >= world.first_region(), "a control block may be read for rows");
     expect(from.rows_at[rank] + bytes <= world.heap_bytes(), "rows may be read outside of a heap");
   }
 }
@@ -112,7 +113,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     tell_the_truth(world, args->op);
   }
   do {
-    FuzzWorld::scribble(input, args->op, 16);
+    FuzzWorld::scribble(input, {protocol::kNumAnnounceWords, protocol::kFirstBaseWord}, args->op);
     announce.run(world.warp());
     for (int channel = 0; channel < kNumChannels; ++channel) {
       if (args->copies_in()) {

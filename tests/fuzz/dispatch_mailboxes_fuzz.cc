@@ -18,7 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     dispatch.tell_the_truth();
   }
   do {
-    switchyard::fuzz::FuzzWorld::scribble(input, dispatch.operation().args.op, 16);
+    switchyard::fuzz::FuzzWorld::scribble(input, dispatch.ends(), dispatch.operation().args.op);
     dispatch.run();
     dispatch.check();
   } while (!input.empty());

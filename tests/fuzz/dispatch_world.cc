@@ -1,5 +1,7 @@
 #include "tests/fuzz/dispatch_world.h"
 
+#include "tests/support/seal_metadata.h"
+
 namespace switchyard::fuzz {
 namespace {
 
@@ -66,18 +68,32 @@ void FuzzedDispatch::tell_the_truth() const {
     const auto rows_there =
         static_cast<std::uint64_t>(args.placement.rows_of_rank[along_handle_ ? rank : 0]);
     if (along_handle_) {
-      peer.hello({args.op.signature, 0, 0, 0, region, rows_there});
+      peer.hello({region, rows_there});
     } else {
-      peer.hello({args.op.signature, 0, 0, 0, row_per_expert() ? 3U : 2U, 1, 2});
-      peer.answer({args.op.signature, 0, 0, 0, region, kPeerRows, 0, kPeerRows / 2});
+      peer.hello({row_per_expert() ? 3U : 2U, 1, 2});
+      std::vector<std::uint64_t> answer{region, kPeerRows, 0, kPeerRows / 2};
+      answer.resize(ends().answer - protocol::kNumHeadWords);
+      peer.answer(answer);
       peer.permit(args.padded.signature, world_.first_region());
     }
     peer.progress(region);
   }
 }
 
+MailboxEnds FuzzedDispatch::ends() const {
+  const protocol::DispatchProblem& problem = operation_->args.problem;
+  return {along_handle_
+              ? protocol::kFirstBaseWord
+              : protocol::kFirstCountWord + static_cast<std::uint32_t>(problem.experts_per_rank),
+          protocol::kFirstBaseWord + static_cast<std::uint32_t>(problem.bases_per_rank())};
+}
+
 void FuzzedDispatch::run() {
   exchange_->run(world_.warp());
+  for (int source = 0; source < kNumRanks && seals_metadata_ && operation_->flags.counted != 0;
+       ++source) {
+    test::seal_metadata(operation_->args, source);
+  }
   for (const auto& sender : senders_) {
     sender->run(world_.warp());
   }

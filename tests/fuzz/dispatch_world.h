@@ -27,12 +27,15 @@ class FuzzedDispatch {
   /// Every message of the other two ranks: three rows each from rank 0 and 2, by expert one and
   /// two.
   void tell_the_truth() const;
+  /// Metadata in the landing keeps the checks that lie there; else they are made to fit.
+  void keep_metadata_checks() { seals_metadata_ = false; }
   /// Steps all roles as far as they go.
   void run();
   /// What must hold whatever peers say.
   void check() const;
 
   [[nodiscard]] runtime::DispatchOperation& operation() const { return *operation_; }
+  [[nodiscard]] MailboxEnds ends() const;
   [[nodiscard]] bool row_per_expert() const { return operation_->args.problem.row_per_expert(); }
 
  private:
@@ -42,6 +45,7 @@ class FuzzedDispatch {
   FuzzWorld& world_;
   bool padded_;
   bool along_handle_;
+  bool seals_metadata_ = true;
   std::vector<std::uint64_t> x_;    // 8-byte units, for alignment of rows
   std::vector<std::uint64_t> out_;  // of exactly the rows that it is said to hold
   std::shared_ptr<runtime::DispatchOperation> operation_;

@@ -2,9 +2,12 @@
 
 #include <cstring>
 
+#include "csrc/protocol/padded_permits.h"
+
 namespace switchyard::fuzz {
 namespace {
 
+using protocol::MessageKind;
 using protocol::OperationArgs;
 using protocol::Word;
 
@@ -13,19 +16,58 @@ constexpr std::uint64_t kPageBytes = 4096;
 constexpr std::uint64_t kEpoch = 20;  // earlier operations have used the slots
 constexpr int kInFlight = 2;
 
-Word* mailbox_of(FuzzInput& input, const OperationArgs& op) {
+/// Something of a peer's that may be written over.
+struct Place {
+  Word* word;
+  Word* mailbox;  // hello or answer that it lies in, or null
+  MessageKind kind;
+  int peer;
+};
+
+/// `index` among the words that are no checks.
+std::uint32_t skip_check(std::uint32_t index, std::uint32_t check) {
+  return index < check ? index : index + 1;
+}
+
+Place pick_place(FuzzInput& input, const OperationArgs& op) {
+  constexpr std::uint32_t kValues = 2;  // behind a row count, or behind region and rows
   const int peer = static_cast<int>(input.below(kNumRanks));
   switch (input.below(4)) {
-    case 0:
-      return op.hello_from(peer) + input.below(protocol::kFirstCountWord + 2);
-    case 1:
-      return op.answer_from(peer) + input.below(protocol::kFirstBaseWord + 2);
-    case 2:
-      return op.permit_from(peer, input.flip() ? op.epoch : op.epoch - 1) +
-             input.below(protocol::kNumPermitWords);
+    case 0: {
+      Word* hello = op.hello_from(peer);
+      const std::uint32_t index = input.below(protocol::kHeadCheckWord + 1 + kValues);
+      return {
+          hello + skip_check(index, protocol::kHeadCheckWord), hello, MessageKind::kHello, peer};
+    }
+    case 1: {
+      Word* answer = op.answer_from(peer);
+      const std::uint32_t index = input.below(protocol::kHeadCheckWord + 2 + kValues);
+      return {
+          answer + skip_check(index, protocol::kHeadCheckWord), answer, MessageKind::kAnswer, peer};
+    }
+    case 2: {
+      Word* permit = op.permit_from(peer, input.flip() ? op.epoch : op.epoch - 1);
+      const std::uint32_t index = input.below(protocol::kNumPermitWords - 2);
+      return {permit + skip_check(index, protocol::kPermitCheckWord),
+              nullptr,
+              MessageKind::kPermit,
+              peer};
+    }
     default:
-      return op.progress_from(peer, static_cast<int>(input.below(kNumChannels)));
+      return {op.progress_from(peer, static_cast<int>(input.below(kNumChannels))),
+              nullptr,
+              MessageKind::kProgress,
+              peer};
   }
+}
+
+/// Writes the check of words [begin, end) behind them.
+void seal(const Place& place, const OperationArgs& op, std::uint32_t begin, std::uint32_t end) {
+  protocol::MessageCheck check = op.check_from(place.peer, place.kind);
+  for (std::uint32_t index = begin; index < end; ++index) {
+    check.add(protocol::word_value(place.mailbox[index]));
+  }
+  place.mailbox[end] = protocol::make_word(op.epoch, check.value());
 }
 
 }  // namespace
@@ -68,19 +110,23 @@ runtime::OperationContext FuzzWorld::context() const {
   return context;
 }
 
-void FuzzWorld::scribble(FuzzInput& input, const OperationArgs& op, std::uint32_t limit) {
-  for (std::uint32_t words = input.below(limit + 1); words > 0 && !input.empty(); --words) {
-    Word* word = mailbox_of(input, op);
-    switch (input.below(3)) {
-      case 0:
-        *word = protocol::make_word(op.epoch, input.below(32));
-        break;
-      case 1:
-        *word = protocol::make_word(op.epoch, input.number<std::uint32_t>());
-        break;
-      default:
-        *word = input.number<Word>();
-        break;
+void FuzzWorld::scribble(FuzzInput& input, const MailboxEnds& ends, const OperationArgs& op) {
+  constexpr std::uint32_t kMostWords = 16;
+  for (std::uint32_t words = input.below(kMostWords + 1); words > 0 && !input.empty(); --words) {
+    const Place place = pick_place(input, op);
+    const std::uint32_t how = input.below(3);
+    if (how == 2) {
+      *place.word = input.number<Word>();
+      continue;
+    }
+    *place.word =
+        protocol::make_word(op.epoch, how == 0 ? input.below(32) : input.number<std::uint32_t>());
+    if (place.mailbox != nullptr) {
+      seal(place, op, 0, protocol::kHeadCheckWord);
+      seal(place,
+           op,
+           protocol::kNumHeadWords,
+           place.kind == MessageKind::kHello ? ends.hello : ends.answer);
     }
   }
 }
@@ -103,19 +149,44 @@ void FuzzWorld::expect_control_blocks_intact() const {
   }
 }
 
-void TruePeer::put(Word* mailbox, const std::vector<std::uint64_t>& words) const {
-  for (const std::uint64_t value : words) {
-    *mailbox++ = protocol::make_word(op_.epoch, static_cast<std::uint32_t>(value));
+void TruePeer::put(Word* words, const std::vector<std::uint64_t>& values) const {
+  for (const std::uint64_t value : values) {
+    *words++ = protocol::make_word(op_.epoch, static_cast<std::uint32_t>(value));
   }
 }
 
-void TruePeer::permit(std::uint32_t signature, std::uint64_t region) const {
-  put(op_.permit_from(peer_, op_.epoch), {signature, region / protocol::kRegionUnit});
+void TruePeer::put_message(MessageKind kind,
+                           Word* mailbox,
+                           const std::vector<std::uint64_t>& values) const {
+  put(mailbox, {op_.signature, 0, 0, 0});
+  put(mailbox + protocol::kNumHeadWords, values);
+  const Place place{mailbox, mailbox, kind, peer_};
+  seal(place, op_, 0, protocol::kHeadCheckWord);
+  seal(place,
+       op_,
+       protocol::kNumHeadWords,
+       protocol::kNumHeadWords + static_cast<std::uint32_t>(values.size()));
 }
 
-void TruePeer::progress(std::uint64_t value) const {
+void TruePeer::hello(const std::vector<std::uint64_t>& values) const {
+  put_message(MessageKind::kHello, op_.hello_from(peer_), values);
+}
+
+void TruePeer::answer(const std::vector<std::uint64_t>& values) const {
+  put_message(MessageKind::kAnswer, op_.answer_from(peer_), values);
+}
+
+void TruePeer::permit(std::uint32_t signature, std::uint64_t region) const {
+  const std::uint64_t unit = region / protocol::kRegionUnit;
+  const protocol::MessageCheck check = protocol::permit_check(
+      op_.check_from(peer_, MessageKind::kPermit), signature, static_cast<std::uint32_t>(unit));
+  put(op_.permit_from(peer_, op_.epoch), {signature, unit, check.value()});
+}
+
+void TruePeer::progress(std::uint64_t content) const {
   for (int channel = 0; channel < kNumChannels; ++channel) {
-    put(op_.progress_from(peer_, channel), {value});
+    *op_.progress_from(peer_, channel) =
+        op_.progress_word(op_.check_from(peer_, MessageKind::kProgress), channel, content);
   }
 }
 

@@ -24,6 +24,12 @@ inline constexpr int kNumChannels = 2;
 inline constexpr int kHidden = 8;
 inline constexpr std::size_t kRowBytes = 16;  // bf16
 
+/// Words of a hello and an answer, without the check behind them.
+struct MailboxEnds {
+  std::uint32_t hello;
+  std::uint32_t answer;
+};
+
 class FuzzWorld {
  public:
   FuzzWorld();
@@ -44,8 +50,10 @@ class FuzzWorld {
   [[nodiscard]] host::HostWarp& warp() { return *warp_; }
 
   /// Writes up to `limit` words that peers could write into the mailboxes of the operation: with
-  /// its tag and a value, or any word.
-  static void scribble(FuzzInput& input, const protocol::OperationArgs& op, std::uint32_t limit);
+  /// its tag and a value, and checks that fit, or any word.
+  static void scribble(FuzzInput& input,
+                       const MailboxEnds& ends,
+                       const protocol::OperationArgs& op);
 
   /// A finding unless peers' control blocks hold nothing but rank 1's own mailboxes.
   void expect_control_blocks_intact() const;
@@ -63,13 +71,17 @@ class TruePeer {
  public:
   TruePeer(const protocol::OperationArgs& op, int peer) : op_(op), peer_(peer) {}
 
-  void hello(const std::vector<std::uint64_t>& words) const { put(op_.hello_from(peer_), words); }
-  void answer(const std::vector<std::uint64_t>& words) const { put(op_.answer_from(peer_), words); }
+  /// Values behind an accepting head.
+  void hello(const std::vector<std::uint64_t>& values) const;
+  void answer(const std::vector<std::uint64_t>& values) const;
   void permit(std::uint32_t signature, std::uint64_t region) const;
-  void progress(std::uint64_t value) const;
+  void progress(std::uint64_t content) const;
 
  private:
-  void put(protocol::Word* mailbox, const std::vector<std::uint64_t>& words) const;
+  void put(protocol::Word* words, const std::vector<std::uint64_t>& values) const;
+  void put_message(protocol::MessageKind kind,
+                   protocol::Word* mailbox,
+                   const std::vector<std::uint64_t>& values) const;
 
   const protocol::OperationArgs& op_;
   int peer_;

@@ -4,7 +4,7 @@
 usage: mutate.py SOURCE_ROOT OUTPUT_FOLDER
 
 The copy is compiled into tests/mutants only; the sources themselves hold no hook. Fails when a line of the table is not in
-its header exactly once, and when a header compares an epoch, a tag or a capacity in a line that the table does not break.
+its header exactly once, and when a header compares an epoch, a tag, a capacity or a check in a line that the table does not break.
 """
 
 import pathlib
@@ -16,7 +16,8 @@ ROWS = "static_cast<std::uint64_t>(rows)"
 TABLE = {
     "mailbox.h": [
         ("word_tag(word) != op.epoch", None, "false", "words of any epoch are taken"),
-        ("value != op.signature", None, "false", "any operation is taken for the same"),
+        ("signature != op.signature", None, "false", "any operation is taken for the same"),
+        ("check == check_.value()", None, "true", "damaged messages are taken"),
     ],
     "padded_permits.h": [
         ("epoch == 0 || seen != make_word(epoch, args.padded.signature)", None,
@@ -26,6 +27,8 @@ TABLE = {
         ("epoch == 0 || seen != make_word(epoch, args.padded.signature)", None,
          "epoch == 0 || word_tag(seen) != epoch", "permits for any shape are taken"),
         ("word_tag(region) != epoch", None, "false", "the region of another epoch is taken"),
+        ("word_tag(sent) != epoch", None, "false", "the check of another epoch is taken"),
+        ("word_value(sent) != check.value()", None, "false", "damaged permits are taken"),
         ("begin >= args.op.control.block_bytes()", None,
          "begin + kRegionUnit >= args.op.control.block_bytes()", "permit: a region one page too low"),
         ("begin >= args.op.control.block_bytes()", None,
@@ -89,30 +92,31 @@ TABLE = {
     "scale_up_receive.h": [
         ("word_tag(seen) != args_->op.epoch", None, "false", "arrivals of any epoch are taken"),
         ("seen != wanted", None, "false", "arrivals in any landing are taken"),
+        ("warp.sum_words(words, num_rows * words_per_row) == num_rows * args_->op.metadata_sum(source_)", None, "true",
+         "damaged metadata is taken"),
         ("payload_row >= place.num_rows", None, "payload_row > place.num_rows", "metadata: one row behind the landing"),
         ("payload_row >= place.num_rows", None, "payload_row + 1 >= place.num_rows", "metadata: the last row is refused"),
     ],
     "combine_announce.h": [
         ("copied != wanted", None, "copied + 1 < wanted", "rows are announced with one copy under way"),
-        ("from.rows_at[peer] + rows * args_->problem.row_bytes <= limit", None,
-         "from.rows_at[peer] + rows * args_->problem.row_bytes <= limit + kRowUnit", "announced rows 16 bytes too high"),
-        ("from.rows_at[peer] + rows * args_->problem.row_bytes <= limit", None,
-         "from.rows_at[peer] + rows * args_->problem.row_bytes < limit", "the highest announced rows are refused"),
-        ("from.row_weights_at[peer] + weight_bytes <= limit", None,
-         "from.row_weights_at[peer] + weight_bytes <= limit + kRowUnit", "announced weights 16 bytes too high"),
-        ("from.row_weights_at[peer] + weight_bytes <= limit", None,
-         "from.row_weights_at[peer] + weight_bytes < limit", "the highest announced weights are refused"),
-        ("from.row_topk_weights_at[peer] + weight_bytes * args_->problem.num_entries <= limit", None,
-         "from.row_topk_weights_at[peer] + weight_bytes * args_->problem.num_entries <= limit + kRowUnit",
-         "announced top-k weights 16 bytes too high"),
-        ("from.row_topk_weights_at[peer] + weight_bytes * args_->problem.num_entries <= limit", None,
-         "from.row_topk_weights_at[peer] + weight_bytes * args_->problem.num_entries < limit",
-         "the highest announced top-k weights are refused"),
-        ("seen != wanted", None, "false", "readers of any epoch have read"),
+        ("begin >= args_->op.control.block_bytes()", None,
+         "begin + kRowUnit >= args_->op.control.block_bytes()", "announced: 16 bytes too low"),
+        ("begin >= args_->op.control.block_bytes()", None,
+         "begin > args_->op.control.block_bytes()", "announced: the lowest place is refused"),
+        ("begin + bytes <= args_->op.peers.end_of_heap()", None,
+         "begin + bytes <= args_->op.peers.end_of_heap() + kRowUnit", "announced: 16 bytes too high"),
+        ("begin + bytes <= args_->op.peers.end_of_heap()", None,
+         "begin + bytes < args_->op.peers.end_of_heap()", "announced: the highest place is refused"),
+        ("may_lie(from.rows_at[peer], rows * args_->problem.row_bytes)", None, "true", "announced rows lie anywhere"),
+        ("may_lie(weights_at, weight_bytes)", None, "true", "announced weights lie anywhere"),
+        ("may_lie(topk_weights_at, weight_bytes * args_->problem.num_entries)", None, "true",
+         "announced top-k weights lie anywhere"),
+        ("word_tag(seen) != args_->op.epoch", None, "false", "words of another epoch fail the operation"),
+        ("seen != wanted", None, "false", "readers are done whatever they say"),
     ],
 }
-# A line with one of these compares an epoch, a tag or a capacity.
-GUARDED = re.compile(r"word_tag\([a-z_]+\) [!=]=|[!=]= (?:op\.signature|wanted\))|capacity_rows <|<= limit|block_bytes\(\)|"
+# A line with one of these compares an epoch, a tag, a capacity or a check.
+GUARDED = re.compile(r"word_tag\([a-z_]+\) [!=]=|[!=]= (?:op\.signature|wanted\))|capacity_rows <|may_lie\(|sum_words\(|check_?\.value\(\)|block_bytes\(\)|"
                      r"end_of_heap\(\);|<= problem\.max_tokens|>= place\.num_rows|run_rows\)|"
                      r"[a-z] [<>]=? 0 &&|counted_rows_")
 COMPARES = re.compile(r"[<>]=|[!=]=| [<>] ")
@@ -137,7 +141,7 @@ def check_complete(code, spans, header):
         position = end
         text = line.split("//")[0]
         if GUARDED.search(text) and COMPARES.search(text) and not any(b < end and begin < e for b, e in spans):
-            sys.exit(f"mutate.py: {header}:{number} compares an epoch, a tag or a capacity and has no mutant: {line.strip()}")
+            sys.exit(f"mutate.py: {header}:{number} compares an epoch, a tag, a capacity or a check and has no mutant: {line.strip()}")
 
 
 def main():

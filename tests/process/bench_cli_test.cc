@@ -1,8 +1,5 @@
 // The command as a user runs it: real processes, real files, real signals.
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,9 +16,9 @@
 
 #include "benchmarks/cli/bench_options.h"
 #include "benchmarks/cli/program.h"
-#include "benchmarks/cli/supervisor.h"
 #include "tests/support/running_program.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/torchrun_ranks.h"
 
 namespace switchyard::bench {
 namespace {
@@ -288,47 +285,8 @@ TEST(BenchCli, TakesItsRanksAlongWhenItIsKilledItself) {
   expect_all_gone(ranks);
 }
 
-int free_port() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  EXPECT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&address), size), 0);
-  EXPECT_EQ(::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
-  ::close(fd);
-  return ntohs(address.sin_port);
-}
-
 TEST(BenchCli, RunsAsOneRankWhenTorchrunStartedIt) {
-  const std::string port = "SWITCHYARD_PORT=" + std::to_string(free_port());
-  Supervisor supervisor({});
-  for (const char* rank : {"RANK=0", "RANK=1"}) {
-    std::vector<std::string> words{"env",
-                                   rank,
-                                   "WORLD_SIZE=2",
-                                   "MASTER_ADDR=127.0.0.1",
-                                   port,
-                                   "SWITCHYARD_SECRET=a secret of this test"};
-    for (const std::string& word : command(kSmall)) {
-      words.push_back(word);
-    }
-    supervisor.add([words](int output_fd) {
-      ::dup2(output_fd, STDOUT_FILENO);
-      std::vector<char*> argv;
-      for (const std::string& word : words) {
-        argv.push_back(const_cast<char*>(word.c_str()));
-      }
-      argv.push_back(nullptr);
-      ::execvp(argv[0], argv.data());
-      return 127;
-    });
-  }
-  std::vector<std::string> outputs(2);
-  const SupervisedRun run = supervisor.run([&](int child, const std::string& line) {
-    outputs[static_cast<std::size_t>(child)] += line + "\n";
-  });
-  EXPECT_TRUE(run.ok());
+  const std::vector<std::string> outputs = test::run_under_torchrun(2, command(kSmall));
   EXPECT_THAT(outputs[0], AllOf(HasSubstr("2 ranks under torchrun"), HasSubstr("correct;")));
   EXPECT_THAT(outputs[1], IsEmpty());
 }

@@ -19,6 +19,7 @@
 #include "benchmarks/cli/bench_options.h"
 #include "benchmarks/cli/program.h"
 #include "tests/support/running_program.h"
+#include "tests/support/torchrun_ranks.h"
 
 namespace switchyard::bench {
 namespace {
@@ -38,14 +39,17 @@ class BenchTrace : public ::testing::Test {
 
   [[nodiscard]] std::string path() const { return (folder_ / "trace.json").string(); }
 
-  [[nodiscard]] static ProgramResult run(const std::string& arguments) {
+  [[nodiscard]] static std::vector<std::string> command(const std::string& arguments) {
     std::vector<std::string> argv{SY_CLI_PATH, "bench"};
     std::istringstream words("--hidden 256 --tokens 24 --experts 16 --topk 4 --warmup 1 " +
                              arguments);
     for (std::string word; words >> word;) {
       argv.push_back(word);
     }
-    return run_program(argv, "");
+    return argv;
+  }
+  [[nodiscard]] static ProgramResult run(const std::string& arguments) {
+    return run_program(command(arguments), "");
   }
 
   [[nodiscard]] json read() const { return json::parse(std::ifstream(path())); }
@@ -177,6 +181,25 @@ TEST_F(BenchTrace, SaysWhoWasStuckAndOnWhomWhenARankStops) {
     const json document = read();
     EXPECT_EQ(document.at("otherData").at("traces").size(), 1U) << "of the rank that still ran";
   }
+}
+
+TEST_F(BenchTrace, HoldsEveryRankThatTorchrunStartedInOneFileOfRankZero) {
+  constexpr int kNumRanks = 4;
+  const std::vector<std::string> outputs =
+      test::run_under_torchrun(kNumRanks, command("--iterations 3 --trace " + path()));
+  EXPECT_THAT(outputs[0], HasSubstr("rank-major, 24 tokens: dispatch "));
+  EXPECT_EQ(outputs[1] + outputs[2] + outputs[3], "") << "rank 0 alone reports";
+  const json document = read();
+  std::map<int, int> operations;
+  for (const json& event : document.at("traceEvents")) {
+    operations[event.at("pid").get<int>()] += event.value("cat", "") == "role" ? 1 : 0;
+  }
+  ASSERT_EQ(operations.size(), std::size_t{kNumRanks});
+  for (int rank = 0; rank < kNumRanks; ++rank) {
+    EXPECT_GT(operations[rank], 0);
+    EXPECT_EQ(operations[rank], operations[0]) << "rank " << rank;
+  }
+  EXPECT_EQ(document.at("otherData").at("traces").size(), std::size_t{kNumRanks});
 }
 
 TEST_F(BenchTrace, IsNotWrittenWhenTheFolderIsMissing) {

@@ -194,7 +194,7 @@ TEST_F(CombineAccumulateTest, TellsEveryHolderOnceItsShareIsRead) {
   EXPECT_EQ(accumulate(*operation, 1).step(), Progress::kDone);
   world_.memory().publish_all();
   for (int holder = 0; holder < kNumRanks; ++holder) {
-    expect_sent(op.progress_at(holder, 1), *operation, 1);
+    expect_progress(*operation, holder, 1, protocol::kRowsRead);
     expect_not_sent(op.progress_at(holder, 0), *operation);
   }
 }

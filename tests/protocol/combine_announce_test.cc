@@ -108,15 +108,27 @@ TEST_F(CombineAnnounceTest, StaysUntilEveryChannelOfEveryReaderIsDone) {
   const auto operation = combine_in_place();
   receive_announcements(*operation);
   expect_blocked(announce(*operation), WaitKind::kConsumers, 0);
-  peer(*operation, 0).progress(0, 1);
+  peer(*operation, 0).progress(0, protocol::kRowsRead);
   expect_blocked(announce(*operation), WaitKind::kConsumers, 0);
-  peer(*operation, 0).in_epoch(operation->args.op.epoch - 4).progress(1, 1);
+  peer(*operation, 0).in_epoch(operation->args.op.epoch - 4).progress(1, protocol::kRowsRead);
   expect_blocked(announce(*operation), WaitKind::kConsumers, 0);
-  peer(*operation, 0).progress(1, 1);
+  peer(*operation, 0).progress(1, protocol::kRowsRead);
   expect_blocked(announce(*operation), WaitKind::kConsumers, 1);
-  peer(*operation, 1).progress(0, 1);
-  peer(*operation, 1).progress(1, 1);
+  peer(*operation, 1).progress(0, protocol::kRowsRead);
+  peer(*operation, 1).progress(1, protocol::kRowsRead);
   expect_done(announce(*operation));
+}
+
+TEST_F(CombineAnnounceTest, FailsWhenAReaderSaysAnythingElse) {
+  const auto operation = combine_in_place();
+  receive_announcements(*operation);
+  peer(*operation, 0).progress(0, protocol::kRowsRead + 1);
+  expect_done(announce(*operation));
+  EXPECT_EQ(operation->flags.failed, 1U);
+  EXPECT_EQ(operation->failure.kind, FailureKind::kDamaged);
+  EXPECT_EQ(operation->failure.rank, 0);
+  EXPECT_EQ(operation->failure.available,
+            protocol::word_value(*operation->args.op.progress_from(0, 0)));
 }
 
 TEST_F(CombineAnnounceTest, NamesTheRankWhenItIssuedAnotherOperation) {
@@ -182,6 +194,34 @@ TEST_F(CombineAnnounceTest, RefusesOffsetsThatLeadOutsideThePeersHeap) {
   expect_corrupt(heap - 4096, 0, heap);
   expect_corrupt(
       std::uint64_t{std::numeric_limits<std::uint32_t>::max()} * protocol::kRowUnit, 0, 0);
+}
+
+TEST_F(CombineAnnounceTest, RefusesOffsetsThatLeadIntoThePeersControlBlock) {
+  const std::uint64_t first = world_.heaps().control().block_bytes();
+  const std::uint64_t unit = protocol::kRowUnit;
+  expect_corrupt(0, 0, 0);  // where rank 2 holds rows, it must say where
+  expect_corrupt(first - unit, 0, 0);
+  expect_corrupt(first, first - unit, 0);
+  expect_corrupt(first, unit, 0);
+  expect_corrupt(first, 0, first - unit);
+}
+
+TEST_F(CombineAnnounceTest, TakesOffsetsRightBehindThePeersControlBlock) {
+  const std::uint64_t first = world_.heaps().control().block_bytes();
+  const auto operation = combine_in_place();
+  peer(*operation, 0).announcement(first, first, first);
+  peer(*operation, 2).announcement(first);
+  expect_blocked(announce(*operation), WaitKind::kConsumers, 0);
+  EXPECT_EQ(operation->flags.placed, 1U);
+}
+
+TEST_F(CombineAnnounceTest, TakesAnyOffsetOfARankThatHoldsNoRows) {
+  handle()->rows_of_rank[2] = 0;
+  const auto operation = combine_in_place();
+  peer(*operation, 0).announcement(allocate(0, 4096));
+  peer(*operation, 2).announcement(0);
+  expect_blocked(announce(*operation), WaitKind::kConsumers, 0);
+  EXPECT_EQ(operation->flags.placed, 1U);
 }
 
 TEST_F(CombineAnnounceTest, TakesOffsetsThatEndWithThePeersHeapAndNoneBehind) {

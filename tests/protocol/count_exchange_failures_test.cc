@@ -60,7 +60,7 @@ class CountExchangeFailures : public RoleTest {
     EXPECT_EQ(operation->flags.placed, 0U);
     EXPECT_EQ(operation->failure.kind, FailureKind::kCorrupt);
     EXPECT_EQ(operation->failure.rank, 0);
-    finish_failed(*operation, regions);
+    finish_failed(*operation, regions + 1);  // the group ends, and peers may still write there
   }
 
   /// The other roles leave, and the operation's memory is given back.
@@ -179,6 +179,32 @@ TEST_F(CountExchangeFailures, TakesAsManyTokensAsAnIntHolds) {
   peer(*operation, 0).counts(2, {std::numeric_limits<std::int32_t>::max(), 0});
   peer(*operation, 2).counts(3, {1, 2});
   expect_blocked(exchange(*operation), WaitKind::kAnswer, 0);
+}
+
+/// Damage that leaves numbers that could be.
+TEST_F(CountExchangeFailures, NoticesADamagedCount) {
+  const auto operation = dispatch(experts_, Layout::kExpertMajor);
+  peer(*operation, 0).counts(3, {2, 1});
+  peer(*operation, 0).hello_word(protocol::kFirstCountWord, 3);
+  peer(*operation, 0).hello_word(protocol::kFirstCountWord + 1, 0);
+  peer(*operation, 2).counts(3, {1, 2});
+  expect_done(exchange(*operation));
+  EXPECT_EQ(operation->flags.counted, 0U);
+  EXPECT_EQ(operation->failure.kind, FailureKind::kDamaged);
+  EXPECT_EQ(operation->failure.rank, 0);
+}
+
+TEST_F(CountExchangeFailures, NoticesADamagedAnswer) {
+  const auto operation = dispatch(experts_);
+  for (const int from : {0, 2}) {
+    peer(*operation, from).counts(0, {0, 0});
+    peer(*operation, from).answer(allocate(from, 1), 9, {2});
+  }
+  peer(*operation, 2).answer_word(protocol::kFirstBaseWord, 3);
+  expect_done(exchange(*operation));
+  EXPECT_EQ(operation->flags.placed, 0U);
+  EXPECT_EQ(operation->failure.kind, FailureKind::kDamaged);
+  EXPECT_EQ(operation->failure.rank, 2);
 }
 
 TEST_F(CountExchangeFailures, RefusesStatusesThatItDoesNotKnow) {

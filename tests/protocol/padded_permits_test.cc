@@ -107,13 +107,34 @@ TEST_F(PaddedPermits, AreCorruptWhenTheyLeadOutsideThePeersHeap) {
   }
 }
 
-TEST_F(PaddedPermits, AreIgnoredWhenTheRegionIsAlreadyThatOfALaterOffer) {
+TEST_F(PaddedPermits, AreDamagedWhenAnotherRegionOfTheHeapIsNamed) {
+  from(1).permit(kPermitSignatureWord, signature_, regions_[1]);
   from_before(0).permit(kNextSignatureWord, signature_, regions_[0]);
+  protocol::Word* permit = operation_->args.op.permit_from(0, kPrevious) + kNextSignatureWord;
+  const protocol::Word sound[] = {permit[1], permit[2]};
+  for (int word = 1; word <= 2; ++word) {
+    for (int bit = 0; bit < 32; ++bit) {
+      permit[word] ^= protocol::Word{1} << bit;
+      collector_ = {};
+      failures_ = {};
+      EXPECT_EQ(collect(), Outcome::kComplete);
+      EXPECT_EQ(failures_.failure().kind, FailureKind::kDamaged) << word << ", bit " << bit;
+      EXPECT_EQ(failures_.failure().rank, 0);
+      permit[word] = sound[word - 1];
+    }
+  }
+}
+
+TEST_F(PaddedPermits, AreIgnoredWhenAWordIsAlreadyThatOfALaterOffer) {
   from(1).permit(kPermitSignatureWord, signature_, regions_[1]);
   protocol::Word* permit = operation_->args.op.permit_from(0, kPrevious) + kNextSignatureWord;
-  permit[1] = protocol::make_word(kPrevious + 4,
-                                  static_cast<std::uint32_t>(regions_[2] / protocol::kRegionUnit));
-  expect_blocked_on(0);
+  for (const int word : {1, 2}) {
+    from_before(0).permit(kNextSignatureWord, signature_, regions_[0]);
+    permit[word] = protocol::make_word(
+        kPrevious + 4, static_cast<std::uint32_t>(regions_[2] / protocol::kRegionUnit));
+    expect_blocked_on(0);
+    EXPECT_FALSE(failures_.failed());
+  }
   from(0).permit(kPermitSignatureWord, signature_, regions_[0]);
   EXPECT_EQ(collect(), Outcome::kComplete);
   EXPECT_FALSE(failures_.failed());
@@ -150,6 +171,7 @@ TEST_F(PaddedPermits, AreSeenWithTheirRegionWheneverTheyAreSeen) {
     while (memory.publish_one(kMe)) {
       if (*permit == protocol::make_word(args.op.epoch, signature_)) {
         EXPECT_EQ(protocol::word_tag(permit[1]), args.op.epoch);
+        EXPECT_EQ(protocol::word_tag(permit[2]), args.op.epoch);
       }
     }
   }

@@ -8,6 +8,7 @@
 
 #include "benchmarks/sim/guarded_buffer.h"
 #include "tests/support/hand_made_peer.h"
+#include "tests/support/seal_metadata.h"
 
 namespace switchyard::test {
 namespace {
@@ -45,8 +46,9 @@ class ScaleUpReceiveTest : public RoleTest {
     operation.region = allocate(kMe, operation.args.landing_of(num_rows).region_bytes());
     operation.flags.counted = 1;
   }
-  /// Both channels of a source say that its rows are in this operation's region.
+  /// Both channels of a source say that its rows are in this operation's region, as they are.
   void receive_arrival(const runtime::DispatchOperation& operation, int source) {
+    seal_metadata(operation.args, source);
     for (int channel = 0; channel < 2; ++channel) {
       peer(operation, source).progress(channel, here(operation));
     }
@@ -98,6 +100,7 @@ TEST_F(ScaleUpReceiveTest, WaitsForTheCountExchangeThenForEachSourceThatSends) {
 TEST_F(ScaleUpReceiveTest, WaitsForEveryChannelOfASource) {
   const auto operation = dispatch({{0}});
   receive_counts(*operation, {2, 0, 0}, {0, 2, 2}, 2);
+  seal_metadata(operation->args, 0);
   peer(*operation, 0).progress(1, here(*operation));
   expect_blocked(receive(*operation), WaitKind::kRows, 0);
   peer(*operation, 0).progress(0, here(*operation));
@@ -120,11 +123,47 @@ TEST_F(ScaleUpReceiveTest, IgnoresArrivalsOfThePastAndTheFuture) {
 TEST_F(ScaleUpReceiveTest, FailsWhenRowsArrivedInAnotherRegion) {
   const auto operation = dispatch({{0}});
   receive_counts(*operation, {0, 0, 2}, {0, 0, 0}, 2);
-  peer(*operation, 2).progress(0, here(*operation));
+  receive_arrival(*operation, 2);
   peer(*operation, 2).progress(1, here(*operation) + 1);
   expect_done(receive(*operation));
   expect_corrupt(*operation, 2);
   expect_done(receive(*operation, 1));
+}
+
+TEST_F(ScaleUpReceiveTest, FailsOnEveryBitOfMetadataThatFlips) {
+  for (const Layout layout : {Layout::kRankMajor, Layout::kExpertMajor, Layout::kPadded}) {
+    const auto operation = dispatch({{0}}, layout);
+    const bool per_expert = layout != Layout::kRankMajor;
+    receive_counts(*operation,
+                   per_expert ? std::vector<std::int32_t>{0, 0, 0, 0, 1, 1}
+                              : std::vector<std::int32_t>{0, 0, 2},
+                   per_expert ? std::vector<std::int32_t>{0, 1, 0, 1, 0, 1}
+                              : std::vector<std::int32_t>{0, 0, 0},
+                   2);
+    receive_arrival(*operation, 2);
+    sim::SimWarp warp(world_.memory(), kMe, "receiver");
+    for (std::uint32_t bit = 0; bit < 8 * operation->args.problem.packet.metadata_bytes(); ++bit) {
+      std::byte& damaged = metadata(*operation, 1)[bit / 8];
+      damaged ^= std::byte{1} << (bit % 8);
+      operation->flags = {.counted = 1};
+      protocol::ScaleUpReceive role(&operation->args, 1);  // of two channels: it has row 1
+      while (role.step(warp) == Progress::kAdvanced) {
+      }
+      world_.memory().publish_all();
+      expect_corrupt(*operation, 2);
+      damaged ^= std::byte{1} << (bit % 8);
+    }
+  }
+}
+
+TEST_F(ScaleUpReceiveTest, FailsOnMetadataOfAnotherRank) {
+  const auto operation = dispatch({{0}});
+  receive_counts(*operation, {0, 0, 2}, {0, 0, 0}, 2);
+  receive_arrival(*operation, 2);
+  auto& check = reinterpret_cast<MetadataHeader*>(metadata(*operation, 0))->check;
+  check += operation->args.op.metadata_sum(0) - operation->args.op.metadata_sum(2);
+  expect_done(receive(*operation));
+  expect_corrupt(*operation, 2);
 }
 
 TEST_F(ScaleUpReceiveTest, CopiesItsShareOfEachSourceToTheCallersMemory) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 #include <vector>
 
 #include "benchmarks/sim/reference_math.h"
@@ -68,13 +69,17 @@ class ScaleUpSendTest : public RoleTest {
       ASSERT_EQ(at[i], sim::Heaps::kFresh) << "byte " << i;
     }
   }
-  void expect_header(const std::byte* at, const MetadataHeader& wanted) {
+  void expect_header(const std::byte* at, int token, int payload_row) {
     MetadataHeader header{};
     std::memcpy(&header, at, sizeof(header));
-    EXPECT_EQ(header.source_rank, wanted.source_rank);
-    EXPECT_EQ(header.source_token, wanted.source_token);
-    EXPECT_EQ(header.topk_slot, wanted.topk_slot);
-    EXPECT_EQ(header.payload_row, wanted.payload_row);
+    EXPECT_EQ(header.source_rank, kMe);
+    EXPECT_EQ(header.source_token, token);
+    EXPECT_EQ(header.payload_row, payload_row);
+  }
+  void expect_sealed(const runtime::DispatchOperation& operation, const std::byte* at) {
+    const protocol::DispatchArgs& args = operation.args;
+    const auto words = values<std::uint32_t>(at, args.problem.packet.metadata_bytes() / 4);
+    EXPECT_EQ(std::accumulate(words.begin(), words.end(), 0U), args.op.metadata_sum(kMe));
   }
   template <class T>
   static std::vector<T> values(const std::byte* at, std::size_t count) {
@@ -99,9 +104,9 @@ TEST_F(ScaleUpSendTest, PutsEachTokenOnceToEachRankThatHasItsExperts) {
   expect_payload(*operation, 0, 5, 0);
   expect_payload(*operation, 0, 6, 2);
   expect_payload(*operation, 2, 3, 2);
-  expect_header(metadata(*operation, 0, 5), {kMe, 0, 0, 5});
-  expect_header(metadata(*operation, 0, 6), {kMe, 2, 1, 6});
-  expect_header(metadata(*operation, 2, 3), {kMe, 2, 0, 3});
+  expect_header(metadata(*operation, 0, 5), 0, 5);
+  expect_header(metadata(*operation, 0, 6), 2, 6);
+  expect_header(metadata(*operation, 2, 3), 2, 3);
   const protocol::PacketLayout& packet = operation->args.problem.packet;
   EXPECT_EQ(values<std::int32_t>(metadata(*operation, 0, 5) + packet.indices_offset(), 2),
             (std::vector<std::int32_t>{0, 1}));
@@ -109,6 +114,8 @@ TEST_F(ScaleUpSendTest, PutsEachTokenOnceToEachRankThatHasItsExperts) {
             (std::vector<std::int32_t>{-1, 1}));
   EXPECT_EQ(values<std::int32_t>(metadata(*operation, 2, 3) + packet.indices_offset(), 2),
             (std::vector<std::int32_t>{0, -1}));
+  expect_sealed(*operation, metadata(*operation, 0, 6));
+  expect_sealed(*operation, metadata(*operation, 2, 3));
   expect_untouched(payload(*operation, 0, 0), 5 * kRowBytes);
   expect_untouched(payload(*operation, 0, 7), 2 * kRowBytes);
   expect_untouched(payload(*operation, 2, 0), 3 * kRowBytes);
@@ -138,6 +145,7 @@ TEST_F(ScaleUpSendTest, SumsTheWeightsOfAnExpertThatATokenNamesTwice) {
   const std::uint32_t at = operation->args.problem.packet.weights_offset();
   EXPECT_EQ(values<float>(metadata(*operation, 0, 1) + at, 1), std::vector<float>{2.5F});
   EXPECT_EQ(values<float>(metadata(*operation, 0, 0) + at, 1), std::vector<float>{0.25F});
+  expect_sealed(*operation, metadata(*operation, 0, 1));
 }
 
 TEST_F(ScaleUpSendTest, SendsEveryCopyWhenCopiesAreMadeBySender) {
@@ -146,8 +154,8 @@ TEST_F(ScaleUpSendTest, SendsEveryCopyWhenCopiesAreMadeBySender) {
   expect_done(send(*operation, 1));
   expect_payload(*operation, 2, 7, 0);
   expect_payload(*operation, 2, 2, 0);
-  expect_header(metadata(*operation, 2, 7), {kMe, 0, 0, 7});
-  expect_header(metadata(*operation, 2, 2), {kMe, 0, 1, 2});
+  expect_header(metadata(*operation, 2, 7), 0, 7);
+  expect_header(metadata(*operation, 2, 2), 0, 2);
 }
 
 TEST_F(ScaleUpSendTest, WritesWideIndicesWhenTheCallersAreWide) {
@@ -233,9 +241,7 @@ TEST_F(ScaleUpSendTest, MovesAChunkAStepAndPublishesWhenAllRowsAreOut) {
   world_.memory().publish_all();
   for (const int rank : {0, 2}) {
     const std::uint64_t region = operation->region_of_rank[static_cast<std::size_t>(rank)];
-    expect_sent(op.progress_at(rank, 1),
-                *operation,
-                static_cast<std::int64_t>(region / protocol::kRegionUnit));
+    expect_progress(*operation, rank, 1, region / protocol::kRegionUnit);
     expect_not_sent(op.progress_at(rank, 0), *operation);
   }
   expect_not_sent(op.progress_at(kMe, 1), *operation);
@@ -247,9 +253,7 @@ TEST_F(ScaleUpSendTest, PublishesForEveryChannelWhenItsShareIsEmpty) {
   receive_placement(*operation, {1, 0, 0}, {0, 0, 0});
   for (int channel = 0; channel < 2; ++channel) {
     expect_done(send(*operation, channel));
-    expect_sent(operation->args.op.progress_at(0, channel),
-                *operation,
-                static_cast<std::int64_t>(operation->region_of_rank[0] / protocol::kRegionUnit));
+    expect_progress(*operation, 0, channel, operation->region_of_rank[0] / protocol::kRegionUnit);
     expect_not_sent(operation->args.op.progress_at(2, channel), *operation);
   }
 }
@@ -281,10 +285,10 @@ TEST_F(ScaleUpSendByReceiver, SendsThePayloadToTheFirstRowAndOnlyMetadataToTheOt
   expect_payload(*operation, 0, 3, 0);
   expect_untouched(payload(*operation, 2, 2), kRowBytes);
   expect_untouched(payload(*operation, 0, 1), kRowBytes);
-  expect_header(metadata(*operation, 2, 7), {kMe, 0, 0, 7});
-  expect_header(metadata(*operation, 2, 2), {kMe, 0, 2, 7});
-  expect_header(metadata(*operation, 0, 3), {kMe, 0, 1, 3});
-  expect_header(metadata(*operation, 0, 1), {kMe, 0, 3, 3});
+  expect_header(metadata(*operation, 2, 7), 0, 7);
+  expect_header(metadata(*operation, 2, 2), 0, 7);
+  expect_header(metadata(*operation, 0, 3), 0, 3);
+  expect_header(metadata(*operation, 0, 1), 0, 3);
 }
 
 }  // namespace

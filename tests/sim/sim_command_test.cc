@@ -84,7 +84,7 @@ TEST(SimCommand, WritesATimelineOfEveryRankAndRole) {
   bench::SimArguments arguments;
   arguments.runs = 1;
   arguments.ranks = "3";
-  arguments.options.trace_path = path.string();
+  arguments.trace_path = path.string();
   ASSERT_EQ(bench::run_sim(bench::check_sim_arguments(arguments)), bench::kExitOk);
   const nlohmann::json trace = nlohmann::json::parse(std::ifstream(path));
   std::set<int> ranks;

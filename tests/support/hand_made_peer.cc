@@ -2,8 +2,11 @@
 
 #include <algorithm>
 
+#include "csrc/protocol/padded_permits.h"
+
 namespace switchyard::test {
 
+using protocol::MessageKind;
 using protocol::Progress;
 using protocol::Word;
 
@@ -21,22 +24,37 @@ void HandMadePeer::put(Word* mailbox, std::uint32_t index, std::int64_t value) c
   mailbox[index] = protocol::make_word(tag_, static_cast<std::uint32_t>(value));
 }
 
-void HandMadePeer::head(Word* mailbox,
+void HandMadePeer::head(MessageKind kind,
+                        Word* mailbox,
                         std::uint32_t signature,
-                        protocol::Status status,
-                        std::uint32_t needed,
-                        std::uint32_t available) const {
-  put(mailbox, protocol::kSignatureWord, signature);
-  put(mailbox, protocol::kStatusWord, static_cast<std::uint32_t>(status));
-  put(mailbox, protocol::kNeededWord, needed);
-  put(mailbox, protocol::kFreeWord, available);
+                        const HeadNumbers& numbers) const {
+  const std::uint32_t values[] = {
+      signature, static_cast<std::uint32_t>(numbers.status), numbers.needed, numbers.available};
+  protocol::MessageCheck check = check_of(kind);
+  for (std::uint32_t index = 0; index < protocol::kHeadCheckWord; ++index) {
+    put(mailbox, index, values[index]);
+    check.add(values[index]);
+  }
+  put(mailbox, protocol::kHeadCheckWord, check.value());
+}
+
+void HandMadePeer::body(MessageKind kind,
+                        Word* mailbox,
+                        const std::vector<std::int64_t>& values) const {
+  std::uint32_t index = protocol::kNumHeadWords;
+  protocol::MessageCheck check = check_of(kind);
+  for (const std::int64_t value : values) {
+    put(mailbox, index++, value);
+    check.add(static_cast<std::uint32_t>(value));
+  }
+  put(mailbox, index, check.value());
 }
 
 void HandMadePeer::hello_head(std::uint32_t signature,
                               protocol::Status status,
                               std::uint32_t needed,
                               std::uint32_t available) const {
-  head(op_.hello_at(receiver_), signature, status, needed, available);
+  head(MessageKind::kHello, op_.hello_at(receiver_), signature, {status, needed, available});
 }
 
 void HandMadePeer::hello_word(std::uint32_t index, std::int64_t value) const {
@@ -45,11 +63,9 @@ void HandMadePeer::hello_word(std::uint32_t index, std::int64_t value) const {
 
 void HandMadePeer::counts(std::int32_t rows, std::initializer_list<std::int32_t> per_expert) const {
   hello_head(op_.signature);
-  hello_word(protocol::kRowsWord, rows);
-  std::uint32_t index = protocol::kFirstCountWord;
-  for (const std::int32_t count : per_expert) {
-    hello_word(index++, count);
-  }
+  std::vector<std::int64_t> values{rows};
+  values.insert(values.end(), per_expert.begin(), per_expert.end());
+  body(MessageKind::kHello, op_.hello_at(receiver_), values);
 }
 
 void HandMadePeer::announcement(std::uint64_t rows_at,
@@ -59,15 +75,15 @@ void HandMadePeer::announcement(std::uint64_t rows_at,
     return static_cast<std::int64_t>(offset / protocol::kRowUnit);
   };
   hello_head(op_.signature);
-  hello_word(protocol::kRowsAtWord, units(rows_at));
-  hello_word(protocol::kRowWeightsAtWord, units(row_weights_at));
-  hello_word(protocol::kRowTopkWeightsAtWord, units(row_topk_weights_at));
+  body(MessageKind::kHello,
+       op_.hello_at(receiver_),
+       {units(rows_at), units(row_weights_at), units(row_topk_weights_at)});
 }
 
 void HandMadePeer::answer_head(protocol::Status status,
                                std::uint32_t needed,
                                std::uint32_t available) const {
-  head(op_.answer_at(receiver_), op_.signature, status, needed, available);
+  head(MessageKind::kAnswer, op_.answer_at(receiver_), op_.signature, {status, needed, available});
 }
 
 void HandMadePeer::answer_word(std::uint32_t index, std::int64_t value) const {
@@ -78,18 +94,17 @@ void HandMadePeer::answer(std::uint64_t region,
                           std::int32_t num_rows,
                           std::initializer_list<std::int32_t> bases) const {
   answer_head();
-  answer_word(protocol::kRegionWord, static_cast<std::int64_t>(region / protocol::kRegionUnit));
-  answer_word(protocol::kNumRowsWord, num_rows);
-  std::uint32_t index = protocol::kFirstBaseWord;
-  for (const std::int32_t base : bases) {
-    answer_word(index++, base);
-  }
+  std::vector<std::int64_t> values{static_cast<std::int64_t>(region / protocol::kRegionUnit),
+                                   num_rows};
+  values.insert(values.end(), bases.begin(), bases.end());
+  body(MessageKind::kAnswer, op_.answer_at(receiver_), values);
 }
 
 void HandMadePeer::hello_answer(std::uint64_t region, std::int32_t num_rows) const {
   hello_head(op_.signature);
-  hello_word(protocol::kRegionWord, static_cast<std::int64_t>(region / protocol::kRegionUnit));
-  hello_word(protocol::kNumRowsWord, num_rows);
+  body(MessageKind::kHello,
+       op_.hello_at(receiver_),
+       {static_cast<std::int64_t>(region / protocol::kRegionUnit), num_rows});
 }
 
 void HandMadePeer::permit(protocol::PermitWord first,
@@ -97,14 +112,19 @@ void HandMadePeer::permit(protocol::PermitWord first,
                           std::uint64_t region) const {
   protocol::OperationArgs op = op_;
   op.epoch = tag_;  // permits of an earlier epoch lie in its slot
-  put(op.permit_at(receiver_),
-      first + 1U,
-      static_cast<std::int64_t>(region / protocol::kRegionUnit));
+  const auto unit = static_cast<std::uint32_t>(region / protocol::kRegionUnit);
+  const protocol::MessageCheck check =
+      protocol::permit_check(check_of(protocol::permit_kind(first)), signature, unit);
+  put(op.permit_at(receiver_), first + 1U, unit);
+  put(op.permit_at(receiver_), first + 2U, check.value());
   put(op.permit_at(receiver_), first, signature);
 }
 
-void HandMadePeer::progress(int channel, std::uint32_t value) const {
-  put(op_.progress_at(receiver_, channel), 0, value);
+void HandMadePeer::progress(int channel, std::uint64_t content) const {
+  protocol::OperationArgs op = op_;
+  op.epoch = tag_;
+  *op_.progress_at(receiver_, channel) =
+      op.progress_word(check_of(MessageKind::kProgress), channel, content);
 }
 
 sim::SimRole& RoleTest::role(const runtime::Operation& operation,
@@ -158,6 +178,15 @@ void RoleTest::expect_sent(const Word* at,
                            std::int64_t value) const {
   EXPECT_EQ(protocol::word_tag(*at), operation.args_op().epoch);
   EXPECT_EQ(protocol::word_value(*at), static_cast<std::uint32_t>(value));
+}
+
+void RoleTest::expect_progress(const runtime::Operation& operation,
+                               int to,
+                               int channel,
+                               std::uint64_t content) const {
+  const protocol::OperationArgs& op = operation.args_op();
+  EXPECT_EQ(*op.progress_at(to, channel),
+            op.progress_word(op.check_to(to, MessageKind::kProgress), channel, content));
 }
 
 void RoleTest::expect_not_sent(const Word* at, const runtime::Operation& operation) const {

@@ -25,6 +25,7 @@ class HandMadePeer {
                   protocol::Status status = protocol::Status::kAccepted,
                   std::uint32_t needed = 0,
                   std::uint32_t available = 0) const;
+  /// One word, whatever the check says.
   void hello_word(std::uint32_t index, std::int64_t value) const;
   /// A whole hello of a dispatch, accepted.
   void counts(std::int32_t rows, std::initializer_list<std::int32_t> per_expert) const;
@@ -47,14 +48,27 @@ class HandMadePeer {
   /// Leave to fill `region`: for this epoch (kPermitSignatureWord) or the next
   /// (kNextSignatureWord).
   void permit(protocol::PermitWord first, std::uint32_t signature, std::uint64_t region) const;
-  void progress(int channel, std::uint32_t value) const;
+  /// `content`: where the rows are, in kRegionUnit, or kRowsRead.
+  void progress(int channel, std::uint64_t content) const;
 
  private:
-  void head(protocol::Word* mailbox,
+  struct HeadNumbers {
+    protocol::Status status;
+    std::uint32_t needed;
+    std::uint32_t available;
+  };
+
+  /// Both end with their check.
+  void head(protocol::MessageKind kind,
+            protocol::Word* mailbox,
             std::uint32_t signature,
-            protocol::Status status,
-            std::uint32_t needed,
-            std::uint32_t available) const;
+            const HeadNumbers& numbers) const;
+  void body(protocol::MessageKind kind,
+            protocol::Word* mailbox,
+            const std::vector<std::int64_t>& values) const;
+  [[nodiscard]] protocol::MessageCheck check_of(protocol::MessageKind kind) const {
+    return {kind, tag_, op_.peers.rank, receiver_};
+  }
   void put(protocol::Word* mailbox, std::uint32_t index, std::int64_t value) const;
 
   int receiver_;
@@ -113,6 +127,11 @@ class RoleTest : public ::testing::Test {
   void expect_sent(const protocol::Word* at,
                    const runtime::Operation& operation,
                    std::int64_t value) const;
+  /// `channel` of kMe told `to` that it is done, about what `content` says.
+  void expect_progress(const runtime::Operation& operation,
+                       int to,
+                       int channel,
+                       std::uint64_t content) const;
   /// No word of the operation is there.
   void expect_not_sent(const protocol::Word* at, const runtime::Operation& operation) const;
 

@@ -30,10 +30,10 @@ std::vector<Extent> extents_of(const ControlLayout& layout) {
       const std::string of =
           " of slot " + std::to_string(slot) + " source " + std::to_string(source);
       const std::uint64_t hello =
-          std::max<std::uint64_t>(kFirstCountWord + experts, kNumAnnounceWords);
+          std::max<std::uint64_t>(kFirstCountWord + experts, kNumAnnounceWords) + 1;  // a check
       extents.push_back({"hello" + of, layout.hello(slot, source), hello * word});
       extents.push_back(
-          {"answer" + of, layout.answer(slot, source), (kFirstBaseWord + experts) * word});
+          {"answer" + of, layout.answer(slot, source), (kFirstBaseWord + experts + 1) * word});
       extents.push_back({"permit" + of, layout.permit(slot, source), kNumPermitWords * word});
       extents.push_back(
           {"progress" + of, layout.progress(slot, source, 0), layout.num_channels * word});

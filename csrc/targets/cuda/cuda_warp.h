@@ -104,6 +104,21 @@ class CudaWarp {
   [[nodiscard]] __device__ std::uint32_t load_word(const std::uint32_t* from) const {
     return ptx::ld_global_4(from);
   }
+  /// Neighbouring lanes load neighbouring 16 bytes.
+  [[nodiscard]] __device__ std::uint32_t sum_words(const std::uint32_t* words,
+                                                   std::uint32_t count) const {
+    constexpr std::uint32_t kWordsPerLoad = sizeof(uint4) / sizeof(std::uint32_t);
+    std::uint32_t sum = 0;
+    for (std::uint32_t i = static_cast<std::uint32_t>(lane_) * kWordsPerLoad; i < count;
+         i += kLanes * kWordsPerLoad) {
+      const uint4 four = ptx::ld_global_16<Hints::kL1>(words + i, policy_);
+      sum += four.x + four.y + four.z + four.w;
+    }
+    for (int distance = kLanes / 2; distance > 0; distance /= 2) {
+      sum += __shfl_xor_sync(0xffffffffU, sum, distance);
+    }
+    return sum;
+  }
   [[nodiscard]] __device__ float load_float(const float* from) const {
     return __uint_as_float(ptx::ld_global_4(from));
   }

@@ -71,28 +71,14 @@ void FaultBoard::look_on() const {
 }
 
 Fault FaultBoard::follow(const Fault& first) const {
-  Fault last = first;
-  for (int links = 1; links < peers_.num_ranks; ++links) {
-    protocol::WaitBoard& board = *waits(last.wait.peer);
+  return targets::follow_waits(first, peers_.num_ranks, [this](int rank) {
+    protocol::WaitBoard& board = *waits(rank);
     const std::atomic_ref<Word> looks(board.looks);
     const Word before = looks.load(std::memory_order_relaxed);
     look_on();
     const Word blocked = std::atomic_ref<Word>(board.blocked).load(std::memory_order_relaxed);
-    const int next = protocol::wait_peer(blocked);
-    const bool waits_itself = looks.load(std::memory_order_relaxed) != before && next >= 0 &&
-                              next < peers_.num_ranks && next != peers_.rank;
-    if (!waits_itself) {
-      return last;
-    }
-    last.reporter = last.wait.peer;
-    last.role = static_cast<protocol::RoleKind>(protocol::wait_role(blocked));
-    last.wait = {static_cast<protocol::WaitKind>(protocol::wait_kind(blocked)),
-                 next,
-                 protocol::wait_channel(blocked),
-                 0,
-                 0};
-  }
-  return last;
+    return looks.load(std::memory_order_relaxed) != before ? blocked : Word{0};
+  });
 }
 
 bool FaultBoard::raised() const {

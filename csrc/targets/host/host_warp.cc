@@ -91,6 +91,16 @@ float HostWarp::load_float(const float* from) const {
   return *from;
 }
 
+std::uint32_t HostWarp::sum_words(const std::uint32_t* words, std::uint32_t count) const {
+  std::uint32_t sums[4] = {};
+  for (std::uint32_t i = 0; i < count; i += 4) {
+    for (std::uint32_t lane = 0; lane < 4; ++lane) {
+      sums[lane] += words[i + lane];
+    }
+  }
+  return sums[0] + sums[1] + sums[2] + sums[3];
+}
+
 void HostWarp::zero_row(std::byte* to, std::size_t bytes) {
   std::memset(to, 0, bytes);
 }

@@ -38,6 +38,7 @@ class HostWarp {
   /// Fetches the line: a store that misses would hold up the row copies behind it.
   void expect_words(std::byte* to) { __builtin_prefetch(to, 1); }
   [[nodiscard]] std::uint32_t load_word(const std::uint32_t* from) const;
+  [[nodiscard]] std::uint32_t sum_words(const std::uint32_t* words, std::uint32_t count) const;
   [[nodiscard]] float load_float(const float* from) const;
   void zero_row(std::byte* to, std::size_t bytes);
   void quantize_row(const protocol::Quantization& row,

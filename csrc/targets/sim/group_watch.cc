@@ -16,7 +16,7 @@ bool GroupWatch::expired(int rank) const {
   return clock_->now_ns() >= deadline_ns(rank);
 }
 
-bool GroupWatch::look(int rank, SimRole& role, std::uint64_t epoch) {
+bool GroupWatch::look(int rank, SimRole& role, std::uint64_t epoch, const WaitOf& wait_of) {
   const int peer = role.wait().peer;
   if (role.done() || peer < 0) {
     return false;
@@ -32,8 +32,13 @@ bool GroupWatch::look(int rank, SimRole& role, std::uint64_t epoch) {
   if (role.wait().peer != peer) {
     return false;
   }
-  raise(
-      {ended ? ErrorCode::kPeerLost : ErrorCode::kTimeout, rank, role.kind(), role.wait(), epoch});
+  if (ended) {
+    raise({ErrorCode::kPeerLost, rank, role.kind(), role.wait(), epoch});
+  } else {
+    raise(targets::follow_waits({ErrorCode::kTimeout, rank, role.kind(), role.wait(), epoch},
+                                static_cast<int>(states_.size()),
+                                wait_of));
+  }
   return true;
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <random>
 #include <vector>
@@ -29,10 +30,13 @@ class GroupWatch {
     return states_[index(rank)].last_progress_ns + timeout_ns_;
   }
 
-  /// Looks at what a blocked role of `rank` waits for: a peer that ended or, past the deadline, any
-  /// peer, becomes the group's fault, unless one more step finds that it had published before. True
-  /// when something changed.
-  bool look(int rank, SimRole& role, std::uint64_t epoch);
+  /// What a rank waits for: make_wait(), or 0 when it does not wait.
+  using WaitOf = std::function<protocol::Word(int rank)>;
+
+  /// Looks at what a blocked role of `rank` waits for: a peer that ended or, past the deadline,
+  /// whoever keeps the rank waiting in the end, becomes the group's fault, unless one more step finds
+  /// that the peer had published before. True when something changed.
+  bool look(int rank, SimRole& role, std::uint64_t epoch, const WaitOf& wait_of);
 
   /// Sends a fault to every rank; the first to arrive at a rank is the one that it reports.
   void raise(const targets::Fault& fault);

@@ -88,13 +88,6 @@ void Heaps::check_access(const void* at, std::size_t bytes, const char* what) co
   }
 }
 
-void Heaps::check_bounds(const void* at, std::size_t bytes, const char* what) const {
-  const int rank = peers(0).rank_of(at);
-  if (rank >= 0 && static_cast<const std::byte*>(at) + bytes > peers(rank).local(heap_bytes_)) {
-    throw ModelViolation(fmt::format("{} of {} bytes at {}", what, bytes, name(at)));
-  }
-}
-
 std::string Heaps::name(const void* at) const {
   const int rank = peers(0).rank_of(at);
   if (rank < 0) {

@@ -47,8 +47,6 @@ class Heaps {
   /// Throws unless [at, at + bytes) lies in a control block, in a region in use, or outside all
   /// heaps.
   void check_access(const void* at, std::size_t bytes, const char* what) const;
-  /// Throws when [at, at + bytes) begins in a heap and leaves it.
-  void check_bounds(const void* at, std::size_t bytes, const char* what) const;
 
   /// "rank 2 hello[slot 1, source 0] word 4", "rank 2 region 0x3000 + 0x40", "private".
   [[nodiscard]] std::string name(const void* at) const;

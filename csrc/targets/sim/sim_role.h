@@ -35,12 +35,7 @@ class SimRole {
 
   [[nodiscard]] bool done() const { return done_; }
   /// The worker took the role away: the group failed.
-  void drop() {
-    dropped_ = dropped_ || !done_;
-    done_ = true;
-  }
-  /// It had not ended by itself: wait() says what it waited for.
-  [[nodiscard]] bool was_dropped() const { return dropped_; }
+  void drop() { done_ = true; }
   [[nodiscard]] const protocol::WaitPoint& wait() const;
   [[nodiscard]] protocol::RoleKind kind() const;
   [[nodiscard]] int warp() const { return warp_.id(); }
@@ -64,7 +59,6 @@ class SimRole {
   SimWarp warp_;
   std::shared_ptr<PrivateTables> tables_;  // of its operation
   bool done_ = false;
-  bool dropped_ = false;
   std::uint64_t num_advanced_ = 0;
 };
 

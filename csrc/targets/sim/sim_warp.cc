@@ -2,6 +2,8 @@
 
 #include <cstring>
 #include <memory>
+#include <numeric>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -12,6 +14,11 @@ namespace switchyard::sim {
 namespace {
 
 using protocol::Word;
+
+/// Roles store other words, too: scales, weights.
+bool is_metadata(const Place& where) {
+  return std::string_view(where.file_name()).ends_with("/row_metadata.h");
+}
 
 void check_row(const void* at, std::size_t bytes) {
   if (reinterpret_cast<std::uintptr_t>(at) % protocol::kPartAlignment != 0 ||
@@ -76,11 +83,14 @@ void SimWarp::copy_row(std::byte* const* to,
   }
 }
 
-void SimWarp::store_words(std::byte* to, const std::uint32_t* words, std::uint32_t count) {
+void SimWarp::store_words(std::byte* to,
+                          const std::uint32_t* words,
+                          std::uint32_t count,
+                          Place where) {
   const std::size_t bytes = std::size_t{count} * sizeof(std::uint32_t);
   before_row_read(words, bytes);
   const auto source = std::make_shared<RowSource>();
-  source->stored_as = StoredAs::kWords;
+  source->stored_as = is_metadata(where) ? StoredAs::kMetadata : StoredAs::kRow;
   source->bytes.resize(bytes);
   std::memcpy(source->bytes.data(), words, bytes);
   memory_->store_row(id_, to, bytes, source, 0);
@@ -89,6 +99,12 @@ void SimWarp::store_words(std::byte* to, const std::uint32_t* words, std::uint32
 std::uint32_t SimWarp::load_word(const std::uint32_t* from) {
   before_row_read(from, sizeof(*from));
   return *from;
+}
+
+std::uint32_t SimWarp::sum_words(const std::uint32_t* words, std::uint32_t count) {
+  check_row(words, count * sizeof(*words));
+  before_row_read(words, count * sizeof(*words));
+  return std::accumulate(words, words + count, std::uint32_t{0});
 }
 
 float SimWarp::load_float(const float* from) {

@@ -31,9 +31,13 @@ class SimWarp {
                 const std::byte* from,
                 std::size_t bytes,
                 protocol::CopyHint hint);
-  void store_words(std::byte* to, const std::uint32_t* words, std::uint32_t count);
+  void store_words(std::byte* to,
+                   const std::uint32_t* words,
+                   std::uint32_t count,
+                   Place where = Place::current());
   void expect_words(std::byte* /*to*/) {}
   [[nodiscard]] std::uint32_t load_word(const std::uint32_t* from);
+  [[nodiscard]] std::uint32_t sum_words(const std::uint32_t* words, std::uint32_t count);
   [[nodiscard]] float load_float(const float* from);
   void zero_row(std::byte* to, std::size_t bytes);
   void quantize_row(const protocol::Quantization& row,

@@ -170,11 +170,7 @@ void WeakMemory::choose_visible(Stores& stores, const void* from, std::size_t by
 }
 
 void WeakMemory::check_access(const void* at, std::size_t bytes, const char* what) const {
-  if (options_.bounds_only) {
-    heaps_.check_bounds(at, bytes, what);
-  } else {
-    heaps_.check_access(at, bytes, what);
-  }
+  heaps_.check_access(at, bytes, what);
 }
 
 bool WeakMemory::is_weakened(const Site& site) const {
@@ -191,14 +187,14 @@ void WeakMemory::acquire(int warp, const protocol::Word* word, const Site& site)
 }
 
 void WeakMemory::note_read(int warp, const void* from, std::size_t bytes) {
-  if (!options_.bounds_only && heaps_.peers(0).rank_of(from) >= 0) {
+  if (heaps_.peers(0).rank_of(from) >= 0) {
     ++time_;
     require_no_race(happens_before_.read(knowledge(warp), from, bytes), warp, "reads");
   }
 }
 
 void WeakMemory::note_write(int warp, const void* to, std::size_t bytes) {
-  if (!options_.bounds_only && heaps_.peers(0).rank_of(to) >= 0) {
+  if (heaps_.peers(0).rank_of(to) >= 0) {
     ++time_;
     require_no_race(happens_before_.write(knowledge(warp), to, bytes), warp, "writes");
   }
@@ -362,7 +358,7 @@ void WeakMemory::arrive_add(int warp,
 
 void WeakMemory::put(const Store& store) {
   if (store.kind == Kind::kRow) {
-    if (!options_.bounds_only && heaps_.peers(0).rank_of(store.to) >= 0) {
+    if (heaps_.peers(0).rank_of(store.to) >= 0) {
       require_no_race(
           happens_before_.write(store.known, store.to, store.bytes), store.warp, "writes");
     }

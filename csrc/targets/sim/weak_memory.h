@@ -34,8 +34,8 @@
 
 namespace switchyard::sim {
 
-/// What a store carries: a mailbox word, a few words (metadata, scales), a row.
-enum class StoredAs : std::uint8_t { kWord, kWords, kRow };
+/// What a store carries: a mailbox word, metadata of rows, or data (a row, scales, weights).
+enum class StoredAs : std::uint8_t { kWord, kMetadata, kRow };
 
 /// What happens to one store on its way into another rank's memory, by the hand of a fault.
 class StoreFaults {
@@ -68,7 +68,6 @@ struct WeakMemoryOptions {
   std::string weakened_site;  ///< this call ("mailbox.h:41") orders nothing
   // Ways to drive and to watch it.
   bool in_order = false;     ///< stores of a rank become visible in the order they were made
-  bool bounds_only = false;  ///< after a fault that leads stores astray: only the heaps' bounds
   SiteLog* sites = nullptr;  ///< counts the ordered operations by the place they are called from
   StoreFaults* faults = nullptr;
   VisibilityChooser* chooser = nullptr;
