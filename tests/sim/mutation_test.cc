@@ -60,7 +60,7 @@ const char* ordering_name(sim::Ordering ordering) {
   return "";
 }
 
-/// "release in post_head", with "(corrupt)" or "(failed)" where a function has two.
+/// "release in fail_operation", with "(corrupt)" or "(failed)" where a function has two.
 std::map<std::string, std::string> describe(const sim::SiteLog& log) {
   std::map<std::string, std::string> names;
   std::map<std::string, int> seen;

@@ -7,7 +7,7 @@
 namespace switchyard::sim {
 namespace {
 
-/// "post_head" of "void switchyard::protocol::post_head(W&, ...) [with W = ...]".
+/// "fail_operation" of "void switchyard::protocol::fail_operation(W&, ...) [with W = ...]".
 std::string short_name(std::string_view function) {
   const std::size_t end = function.find('(');
   std::string_view name = function.substr(0, end);

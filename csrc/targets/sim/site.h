@@ -50,7 +50,7 @@ class SiteLog {
  public:
   struct Use {
     Ordering ordering = Ordering::kAcquire;
-    std::string function;  ///< "post_head"
+    std::string function;  ///< "fail_operation"
     std::uint64_t count = 0;
   };
 
