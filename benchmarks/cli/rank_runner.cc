@@ -214,7 +214,7 @@ double CaseRun::warm_up(int num_iterations) {
     run_operations({.weigh = true});
   }
   // Only now: what the roofs and the checks need shall not count as the operations' memory.
-  roofs_.emplace(group_.bootstrap(), buffer_, reference_, inputs_, buffer_.config().num_workers);
+  roofs_.emplace(start_line_, buffer_, reference_, inputs_, buffer_.config().num_workers);
   run_operations({.roofs = Roofs::kStreaming});
   const Clock::time_point begin = Clock::now();
   run_operations({.roofs = Roofs::kStreaming});

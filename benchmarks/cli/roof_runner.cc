@@ -1,18 +1,17 @@
 #include "benchmarks/cli/roof_runner.h"
 
-#include <span>
 #include <utility>
 
 #include "csrc/runtime/buffer_state.h"
 
 namespace switchyard::bench {
 
-RoofRunner::RoofRunner(Bootstrap& bootstrap,
+RoofRunner::RoofRunner(StartLine& start_line,
                        const Buffer& buffer,
                        std::shared_ptr<const Reference> reference,
                        const RankInputs& inputs,
                        int num_threads)
-    : bootstrap_(bootstrap),
+    : start_line_(start_line),
       buffer_(buffer),
       reference_(std::move(reference)),
       inputs_(inputs),
@@ -21,9 +20,7 @@ RoofRunner::RoofRunner(Bootstrap& bootstrap,
 std::vector<std::byte*> RoofRunner::of_all_ranks(const void* data) {
   const protocol::Peers& heaps = runtime::BufferState::heaps_of(buffer_);
   const std::int64_t offset = static_cast<const std::byte*>(data) - heaps.local(0);
-  std::vector<std::int64_t> offsets(static_cast<std::size_t>(heaps.num_ranks));
-  bootstrap_.all_gather(std::as_bytes(std::span(&offset, 1)),
-                        std::as_writable_bytes(std::span(offsets)));
+  const std::vector<std::int64_t> offsets = start_line_.gather(heaps.rank, offset);
   std::vector<std::byte*> places;
   for (int rank = 0; rank < heaps.num_ranks; ++rank) {
     places.push_back(

@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "benchmarks/cli/crew.h"
+#include "benchmarks/cli/start_line.h"
 #include "benchmarks/common/reference.h"
 #include "benchmarks/common/roof.h"
 #include "benchmarks/common/token_data.h"
-#include "switchyard/bootstrap.h"
 #include "switchyard/buffer.h"
 
 namespace switchyard::bench {
@@ -22,9 +22,9 @@ namespace switchyard::bench {
 ///   processes; 2026-11-24
 class RoofRunner {
  public:
-  /// `buffer`, `reference` and `inputs` outlive this object; `num_threads` as the operation's
+  /// `start_line`, `buffer`, `reference` and `inputs` outlive this object; `num_threads` as the operation's
   /// workers.
-  RoofRunner(Bootstrap& bootstrap,
+  RoofRunner(StartLine& start_line,
              const Buffer& buffer,
              std::shared_ptr<const Reference> reference,
              const RankInputs& inputs,
@@ -41,7 +41,7 @@ class RoofRunner {
   /// Address of every rank's `data`, which lies in its heap.
   [[nodiscard]] std::vector<std::byte*> of_all_ranks(const void* data);
 
-  Bootstrap& bootstrap_;
+  StartLine& start_line_;
   const Buffer& buffer_;
   std::shared_ptr<const Reference> reference_;
   const RankInputs& inputs_;

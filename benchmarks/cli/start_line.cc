@@ -15,14 +15,20 @@
 #include <thread>
 
 #include "benchmarks/cli/machine.h"
+#include "csrc/bootstrap/gather.h"
 #include "switchyard/error.h"
 
 namespace switchyard::bench {
 
-struct SharedStartLines::State {
+struct alignas(std::atomic<std::int64_t>) SharedStartLines::State {
   std::atomic<std::uint32_t> generation{0};  // the futex word
   std::atomic<std::uint32_t> arrived{0};
   std::atomic<std::uint32_t> given_up{0};
+
+  /// Behind this: what each rank brings to gather().
+  std::atomic<std::int64_t>* values() {
+    return reinterpret_cast<std::atomic<std::int64_t>*>(this + 1);
+  }
 };
 
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free, "shared between processes");
@@ -67,6 +73,17 @@ class SharedStartLine final : public StartLine {
       return;
     }
     wait_past(generation);
+  }
+
+  std::vector<std::int64_t> gather(int rank, std::int64_t mine) override {
+    state_.values()[rank].store(mine, std::memory_order_relaxed);
+    wait();
+    std::vector<std::int64_t> all;
+    for (std::uint32_t each = 0; each < num_ranks_; ++each) {
+      all.push_back(state_.values()[each].load(std::memory_order_relaxed));
+    }
+    wait();  // all have read: values may be brought again
+    return all;
   }
 
   void give_up() noexcept override {
@@ -114,6 +131,9 @@ class BootstrapStartLine final : public StartLine {
  public:
   explicit BootstrapStartLine(Bootstrap& bootstrap) : bootstrap_(bootstrap) {}
   void wait() override { bootstrap_.barrier(); }
+  std::vector<std::int64_t> gather(int /*rank*/, std::int64_t mine) override {
+    return bootstrap::gather_values(bootstrap_, mine);
+  }
   // The peers see this rank's connection close.
   void give_up() noexcept override {}
 
@@ -125,19 +145,23 @@ class BootstrapStartLine final : public StartLine {
 
 SharedStartLines::SharedStartLines(int num_ranks) : num_ranks_(num_ranks) {
   void* memory =
-      ::mmap(nullptr, sizeof(State), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+      ::mmap(nullptr, bytes(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) {
     const int error = errno;
     throw SystemError(error,
                       fmt::format("cannot map {} bytes shared by the ranks: {}; free some memory",
-                                  sizeof(State),
+                                  bytes(),
                                   std::strerror(error)));
   }
   state_ = new (memory) State;
 }
 
 SharedStartLines::~SharedStartLines() {
-  ::munmap(state_, sizeof(State));
+  ::munmap(state_, bytes());
+}
+
+std::size_t SharedStartLines::bytes() const {
+  return sizeof(State) + static_cast<std::size_t>(num_ranks_) * sizeof(std::int64_t);
 }
 
 std::unique_ptr<StartLine> SharedStartLines::make(std::chrono::milliseconds limit) const {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "switchyard/bootstrap.h"
 
@@ -22,6 +23,9 @@ class StartLine {
   /// Errors:    Timeout when a rank does not come within the limit; Error of kPeerLost when one
   /// gave up
   virtual void wait() = 0;
+
+  /// As wait(). Returns what every rank brought, by rank.
+  virtual std::vector<std::int64_t> gather(int rank, std::int64_t mine) = 0;
 
   /// Makes every present and future wait of this run fail: this rank will not come again.
   virtual void give_up() noexcept = 0;
@@ -41,6 +45,8 @@ class SharedStartLines {
   struct State;
 
  private:
+  [[nodiscard]] std::size_t bytes() const;
+
   int num_ranks_;
   State* state_ = nullptr;
 };

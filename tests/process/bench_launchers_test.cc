@@ -1,9 +1,5 @@
 // The command as one rank of a launcher that is not ours: Open MPI's mpirun.
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -14,24 +10,13 @@
 #include "benchmarks/cli/program.h"
 #include "benchmarks/cli/versus_mpi.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/torchrun_ranks.h"
 
 namespace switchyard::bench {
 namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-
-int free_port() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  EXPECT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&address), size), 0);
-  EXPECT_EQ(::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
-  ::close(fd);
-  return ntohs(address.sin_port);
-}
 
 class UnderMpirun : public ::testing::Test {
  protected:
@@ -60,7 +45,7 @@ class UnderMpirun : public ::testing::Test {
 TEST_F(UnderMpirun, MeasuresAmongTheRanksThatItStarted) {
   const test::TempDir dir;
   const std::string json = dir.file("out.json");
-  const ProgramResult result = run(free_port(), {"--json", json});
+  const ProgramResult result = run(test::free_port(), {"--json", json});
   ASSERT_TRUE(result.ok()) << result.error_output;
   EXPECT_THAT(result.output, AllOf(HasSubstr("2 ranks under mpirun"), HasSubstr("correct;")));
   const nlohmann::json report = nlohmann::json::parse(std::ifstream(json));
@@ -70,7 +55,8 @@ TEST_F(UnderMpirun, MeasuresAmongTheRanksThatItStarted) {
 TEST_F(UnderMpirun, SaysWhatToSetWhenNobodyNamedAPort) {
   const ProgramResult result = run(0, {});
   EXPECT_FALSE(result.ok());
-  EXPECT_THAT(result.error_output, HasSubstr("set SWITCHYARD_PORT to a free port of rank 0's machine"));
+  EXPECT_THAT(result.error_output,
+              HasSubstr("set SWITCHYARD_PORT to a free port of rank 0's machine"));
 }
 
 }  // namespace

@@ -35,6 +35,27 @@ TEST(StartLineThreads, LetsNobodyPassWhenARankIsMissing) {
   }
 }
 
+TEST(StartLineThreads, GathersWhatEveryRankBrings) {
+  constexpr int kRanks = 3;
+  constexpr int kRounds = 200;
+  const SharedStartLines lines(kRanks);
+  std::atomic<int> num_wrong{0};
+  std::vector<std::thread> ranks;
+  for (int rank = 0; rank < kRanks; ++rank) {
+    ranks.emplace_back([&, rank] {
+      const std::unique_ptr<StartLine> line = lines.make(60s);
+      for (std::int64_t round = 0; round < kRounds; ++round) {
+        const std::vector<std::int64_t> wanted{round * 10, round * 10 + 1, round * 10 + 2};
+        num_wrong += line->gather(rank, round * 10 + rank) == wanted ? 0 : 1;
+      }
+    });
+  }
+  for (std::thread& rank : ranks) {
+    rank.join();
+  }
+  EXPECT_EQ(num_wrong, 0);
+}
+
 TEST(StartLineThreads, FreesTheWaitingWhenARankGivesUp) {
   const SharedStartLines lines(2);
   std::thread waiting([&] {
