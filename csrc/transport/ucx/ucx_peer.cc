@@ -164,7 +164,7 @@ bool UcxPeer::write(const void* from,
     param.op_attr_mask = UCP_OP_ATTR_FIELD_MEMH;
     param.memh = memory;
   }
-  const ucs_status_ptr_t request = ucp_put_nbx(endpoint_, from, bytes, address, rkey, &param);
+  auto* const request = ucp_put_nbx(endpoint_, from, bytes, address, rkey, &param);
   if (UCS_PTR_IS_ERR(request)) {
     lose(ucs_status_string(UCS_PTR_STATUS(request)));
     return false;
