@@ -90,7 +90,7 @@ SY_HOST_DEVICE inline CommandWords encode(const Command& command) {
 /// Any words give a command; whether it makes sense is the transport's to check.
 SY_HOST_DEVICE inline Command decode(CommandWords words) {
   using B = CommandBits;
-  constexpr auto field = [](std::uint64_t word, int from, int bits) {
+  const auto field = [](std::uint64_t word, int from, int bits) {
     return word >> from & ((std::uint64_t{1} << bits) - 1);
   };
   Command command;

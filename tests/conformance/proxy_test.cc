@@ -48,7 +48,8 @@ struct Shape {
 class Channels {
  public:
   Channels(TransportRank& mine, const Shape& shape) {
-    const auto num_tracks = static_cast<std::size_t>((shape.num_ranks - 1) * shape.num_channels);
+    const auto num_tracks = static_cast<std::size_t>(shape.num_ranks - 1) *
+                            static_cast<std::size_t>(shape.num_channels);
     completions_.resize(num_tracks);
     Proxy::Wiring wiring{.transport = &mine.end(),
                          .fifos = {},

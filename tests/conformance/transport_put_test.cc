@@ -172,15 +172,16 @@ TEST_P(TransportPut, KeepsTracksApartWhenThereAreMany) {
 
 TEST_P(TransportPut, ReachesEveryOneOfManyPeers) {
   constexpr int kRanks = 8;
+  constexpr std::uint64_t kBlocks = 2 * kRanks;
   constexpr std::uint64_t kBytes = 3000;
   EXPECT_THAT(
       run(kRanks,
-          kRanks * (8 + 2 * kBytes),
+          kRanks * 8 + kBlocks * kBytes,
           [](TransportRank& mine) {
             // Source s writes counter s and block s of each peer, itself too, from block
             // kRanks + peer of its own.
             const auto block = [](int idx) {
-              return 8 * kRanks + kBytes * static_cast<std::uint64_t>(idx);
+              return std::uint64_t{8} * kRanks + kBytes * static_cast<std::uint64_t>(idx);
             };
             const auto seed = [](int from, int to) {
               return static_cast<std::uint64_t>(kRanks * from + to);

@@ -5,7 +5,8 @@
 namespace switchyard::transport {
 
 std::string why_no_ucx() {
-  return "this build has no UCX: it is for ThreadSanitizer, or SWITCHYARD_UCX is off, or libucx-dev was "
+  return "this build has no UCX: it is for ThreadSanitizer, or SWITCHYARD_UCX is off, or "
+         "libucx-dev was "
          "not found; install it, then configure again";
 }
 

@@ -42,6 +42,9 @@ ucp_ep_h UcxPeer::connect(const UcxWorker& worker) {
   check_ucx(
       ucp_ep_create(worker.get(), &params, &endpoint_),
       fmt::format("connecting to rank {} (do both ranks have a transport in common?)", rank_));
+  // Not quiet before the connection stands: UCX 1.13 ends the process (an assertion) when a peer goes
+  // in the middle of connecting.
+  must_flush_ = true;
   return endpoint_;
 }
 
@@ -164,7 +167,7 @@ bool UcxPeer::write(const void* from,
     param.op_attr_mask = UCP_OP_ATTR_FIELD_MEMH;
     param.memh = memory;
   }
-  const ucs_status_ptr_t request = ucp_put_nbx(endpoint_, from, bytes, address, rkey, &param);
+  auto* const request = ucp_put_nbx(endpoint_, from, bytes, address, rkey, &param);
   if (UCS_PTR_IS_ERR(request)) {
     lose(ucs_status_string(UCS_PTR_STATUS(request)));
     return false;

@@ -151,7 +151,7 @@ UcxTransport::~UcxTransport() {
   attached_.for_each([](AttachedRegion& region) { region.rkey.reset(); });
   const bootstrap::Deadline deadline(kCloseTimeout);
   for (UcxPeer& peer : peers_) {
-    const ucs_status_ptr_t closing = peer.close();
+    auto* const closing = peer.close();
     if (!UCS_PTR_IS_PTR(closing)) {
       continue;
     }
