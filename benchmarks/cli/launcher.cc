@@ -142,8 +142,8 @@ class Launch {
   std::string secret_;
 };
 
-// Every rank has a line to the launcher, except under another launcher: there rank 0 alone reports, and
-// after a failure nobody can be gathered from.
+// Every rank has a line to the launcher, except under another launcher: there rank 0 alone reports,
+// and after a failure nobody can be gathered from.
 void Launch::send_trace(Bootstrap& bootstrap,
                         RankChannel& channel,
                         std::size_t case_idx,

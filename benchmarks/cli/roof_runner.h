@@ -17,13 +17,13 @@ namespace switchyard::bench {
 
 /// Writes to the very memory that the operations use: how fast pages are written depends on where
 /// in memory they lie, by more than what is to be measured.
-/// measured: deepseek-v3-train, 1024 tokens, 4 ranks on 2 cores: the same copies into two heaps made
-///   alike, in turns: 2.62 and 2.81, 2.68 and 2.66, 2.86 and 2.63, 2.89 and 3.27 ms in four
+/// measured: deepseek-v3-train, 1024 tokens, 4 ranks on 2 cores: the same copies into two heaps
+///   made alike, in turns: 2.87 and 2.64, 2.71 and 2.65, 2.76 and 2.82, 2.84 and 2.73 ms in four
 ///   processes; 2026-11-24
 class RoofRunner {
  public:
-  /// `start_line`, `buffer`, `reference` and `inputs` outlive this object; `num_threads` as the operation's
-  /// workers.
+  /// `start_line`, `buffer`, `reference` and `inputs` outlive this object; `num_threads` as the
+  /// operation's workers.
   RoofRunner(StartLine& start_line,
              const Buffer& buffer,
              std::shared_ptr<const Reference> reference,

@@ -1,5 +1,5 @@
-// A run of the simulator as a timeline for Perfetto: a process for each rank, a thread for each warp,
-// every store at the moment it was made and at the moment it became visible.
+// A run of the simulator as a timeline for Perfetto: a process for each rank, a thread for each
+// warp, every store at the moment it was made and at the moment it became visible.
 #pragma once
 
 #include <string>

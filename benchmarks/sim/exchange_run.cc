@@ -377,8 +377,8 @@ void ExchangeRun::check_fault(int rank, const targets::Fault& fault) {
   }
 }
 
-/// A rank that met damage said so, or one waits in vain for a word of which the tag is damaged; or a
-/// rank was lost as well.
+/// A rank that met damage said so, or one waits in vain for a word of which the tag is damaged; or
+/// a rank was lost as well.
 void ExchangeRun::check_damage_fault(int rank, const targets::Fault& fault) {
   const bool lost = faults_.victim >= 0 && end_of(faults_.victim) == RankEnd::kLost;
   const bool said = fault.cause == ErrorCode::kInternal && fault.reporter >= 0 &&

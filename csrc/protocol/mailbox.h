@@ -10,8 +10,8 @@
 
 namespace switchyard::protocol {
 
-/// Writes one hello or answer: its values in order, then its head. Each has a check of its own, since
-/// some readers go no further than the head.
+/// Writes one hello or answer: its values in order, then its head. Each has a check of its own,
+/// since some readers go no further than the head.
 class MailboxWriter {
  public:
   SY_HOST_DEVICE MailboxWriter(Word* mailbox,
@@ -76,8 +76,8 @@ class MailboxCollector {
  public:
   /// Reads the current peer's words [0, end) of `mailbox`, and the check behind them, handing those
   /// after the head to `take(index, value)`. True when complete; whoever uses what was taken looks
-  /// whether failed() first. Behind the head of a rank that issued another operation lies nothing to
-  /// wait for, nor behind a damaged one.
+  /// whether failed() first. Behind the head of a rank that issued another operation lies nothing
+  /// to wait for, nor behind a damaged one.
   template <Warp W, class Take>
   SY_HOST_DEVICE bool read(W& warp,
                            const OperationArgs& op,
@@ -86,8 +86,8 @@ class MailboxCollector {
                            std::uint32_t end,
                            Take take) {
     while (cursor_ <= end && !(cursor_ == kNumHeadWords && ends_at_head_)) {
-      // Pairs with MailboxWriter::post: regions and rows that the words speak of are the reader's to
-      // use.
+      // Pairs with MailboxWriter::post: regions and rows that the words speak of are the reader's
+      // to use.
       const Word word = cursor_ == kHeadCheckWord ? warp.load_acquire(mailbox + cursor_)
                                                   : warp.load_relaxed(mailbox + cursor_);
       if (word_tag(word) != op.epoch) {

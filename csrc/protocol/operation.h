@@ -26,8 +26,8 @@ enum class FailureKind : std::uint32_t {
 struct Failure {
   FailureKind kind = FailureKind::kNone;
   std::int32_t rank = -1;
-  /// Bytes of heap, or rows of the caller's memory. Of a damaged message: the check that its content
-  /// makes, and the one that came with it
+  /// Bytes of heap, or rows of the caller's memory. Of a damaged message: the check that its
+  /// content makes, and the one that came with it
   std::uint64_t needed = 0;
   std::uint64_t available = 0;
 };

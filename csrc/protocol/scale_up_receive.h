@@ -1,6 +1,6 @@
-// Scale-up receive of dispatch: sees the rows of each source arrive, holds their metadata against its
-// check, and does what is left to do with them here: the copies for a token's other local experts, the caller's own memory, zeroed
-// alignment rows. One per channel.
+// Scale-up receive of dispatch: sees the rows of each source arrive, holds their metadata against
+// its check, and does what is left to do with them here: the copies for a token's other local
+// experts, the caller's own memory, zeroed alignment rows. One per channel.
 #pragma once
 
 #include <cstddef>
@@ -175,7 +175,7 @@ class ScaleUpReceive {
     const auto* words = reinterpret_cast<const std::uint32_t*>(
         region() + landing().metadata_offset(static_cast<std::uint64_t>(first)));
     const std::uint32_t words_per_row =
-        args_->problem.packet.metadata_bytes() / sizeof(std::uint32_t);
+        args_->problem.packet.metadata_bytes() / std::uint32_t{sizeof(std::uint32_t)};
     const auto num_rows = static_cast<std::uint32_t>(rows);
     return warp.sum_words(words, num_rows * words_per_row) ==
            num_rows * args_->op.metadata_sum(source_);

@@ -1,5 +1,6 @@
 // The inside of a Buffer, whatever runs its roles: heap, epochs, what is in flight, and the way
-// from request to result. Results hold it alive. host_buffer.h runs roles on worker threads, device_buffer.h in kernels.
+// from request to result. Results hold it alive. host_buffer.h runs roles on worker threads,
+// device_buffer.h in kernels.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // What ended a group: the first role that waited in vain, for whom, and where. Every target raises
-// it in the error records of control_block.h, which are written and read here; every runtime turns it
-// into an exception.
+// it in the error records of control_block.h, which are written and read here; every runtime turns
+// it into an exception.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,8 @@ struct Fault {
 
 /// Who keeps a waiting rank waiting in the end: as long as the rank it waits for waits itself, the
 /// one that rank waits for. Returns the last link: reporter, and whom it waits for.
-/// `wait_of(rank)`: make_wait() of what a rank waits for that still looks for it; 0: it does not wait
+/// `wait_of(rank)`: make_wait() of what a rank waits for that still looks for it; 0: it does not
+/// wait
 template <class WaitOf>
 Fault follow_waits(const Fault& first, int num_ranks, WaitOf wait_of) {
   Fault last = first;
@@ -43,8 +44,8 @@ Fault follow_waits(const Fault& first, int num_ranks, WaitOf wait_of) {
   return last;
 }
 
-/// ErrorRecord::state. Whoever turns it from none to writing fills the record and makes it readable by
-/// a release.
+/// ErrorRecord::state. Whoever turns it from none to writing fills the record and makes it readable
+/// by a release.
 inline constexpr protocol::Word kFaultNone = 0;
 inline constexpr protocol::Word kFaultWriting = 1;
 inline constexpr protocol::Word kFaultReadable = 2;

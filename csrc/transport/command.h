@@ -26,8 +26,8 @@ struct Command {
   bool operator==(const Command&) const = default;
 };
 
-/// How the fields lie in two words. Bit 63 of *each* word is the lap bit, which tells the proxy that
-/// the word is new: so it matters to nobody whether 16 bytes arrive as one store or as two.
+/// How the fields lie in two words. Bit 63 of *each* word is the lap bit, which tells the proxy
+/// that the word is new: so it matters to nobody whether 16 bytes arrive as one store or as two.
 ///
 ///     word 0, put     | bytes / 16 : 26 | local / 16 : 36 | kind : 1 | lap : 1 |
 ///     word 0, signal  | value : 62                        | kind : 1 | lap : 1 |

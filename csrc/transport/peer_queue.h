@@ -11,8 +11,9 @@ namespace switchyard::transport {
 
 class PeerQueue {
  public:
-  /// Commands that wait for one peer; what does not fit stays in its FIFO and holds that up. derived:
-  /// the window full of 16-KiB chunks, each with its signal. Too small is a slow-down, no more.
+  /// Commands that wait for one peer; what does not fit stays in its FIFO and holds that up.
+  /// derived: the window full of 16-KiB chunks, each with its signal. Too small is a slow-down, no
+  /// more.
   static constexpr std::uint64_t kCapacity = 512;
 
   PeerQueue() : commands_(kCapacity) {}

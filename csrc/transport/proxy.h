@@ -17,9 +17,9 @@ namespace switchyard::transport {
 
 struct ProxyOptions {
   /// Most bytes under way to one peer. Too small: the link runs dry between completions (it needs
-  /// bandwidth times round trip, 1 MB at 50 GB/s and 20 us). Too large: networks collapse under what
-  /// they cannot buffer (Thor2: from 49 to 4.4 GB/s without a bound, published). A larger put goes
-  /// alone.
+  /// bandwidth times round trip, 1 MB at 50 GB/s and 20 us). Too large: networks collapse under
+  /// what they cannot buffer (Thor2: from 49 to 4.4 GB/s without a bound, published). A larger put
+  /// goes alone.
   std::uint64_t window_bytes = std::uint64_t{4} << 20U;
   /// Neighbouring puts are merged up to this. Too small: more postings than bytes justify; too
   /// large: the window empties in few steps, and the wire with it.
@@ -32,8 +32,8 @@ struct ProxyTrack {
   int peer = -1;
 };
 
-/// Where a pusher reads how far its track has come, on a line of its own: bytes of the track's puts,
-/// in order, whose source may be overwritten.
+/// Where a pusher reads how far its track has come, on a line of its own: bytes of the track's
+/// puts, in order, whose source may be overwritten.
 struct alignas(64) Completion {
   std::uint64_t bytes = 0;  ///< stored with release; load it with acquire
 };

@@ -62,11 +62,11 @@ struct TcpBootstrapOptions {
 ///             nobody else.
 std::unique_ptr<Bootstrap> make_tcp_bootstrap(const TcpBootstrapOptions& options);
 
-/// The same, from the environment. Rank and size are those that torchrun, mpirun (Open MPI), mpiexec
-/// (MPICH, Intel MPI) or srun (Slurm) sets: RANK and WORLD_SIZE, or the launcher's own. MASTER_ADDR
-/// is where rank 0 is; without it this machine, if the launcher says that all ranks are here.
-/// SWITCHYARD_PORT is the port, without it MASTER_PORT + 1, since torchrun itself holds MASTER_PORT.
-/// SWITCHYARD_SECRET is required.
+/// The same, from the environment. Rank and size are those that torchrun, mpirun (Open MPI),
+/// mpiexec (MPICH, Intel MPI) or srun (Slurm) sets: RANK and WORLD_SIZE, or the launcher's own.
+/// MASTER_ADDR is where rank 0 is; without it this machine, if the launcher says that all ranks are
+/// here. SWITCHYARD_PORT is the port, without it MASTER_PORT + 1, since torchrun itself holds
+/// MASTER_PORT. SWITCHYARD_SECRET is required.
 /// Errors:     InvalidArgument naming the variable that is missing or malformed, with its value
 TcpBootstrapOptions tcp_options_from_env();
 

@@ -34,8 +34,8 @@ struct Shape {
   std::uint64_t fifo_capacity = 16;
   ProxyOptions options{};
 
-  /// Channel `channel` with `peer`: a packet from rank 2 to rank 5 leaves from block 5 of rank 2 and
-  /// lands in block 2 of rank 5.
+  /// Channel `channel` with `peer`: a packet from rank 2 to rank 5 leaves from block 5 of rank 2
+  /// and lands in block 2 of rank 5.
   [[nodiscard]] ChannelLayout layout(int peer, int channel) const {
     ChannelLayout layout{.slot_bytes = slot_bytes};
     layout.base = static_cast<std::uint64_t>(peer * num_channels + channel) * layout.bytes();

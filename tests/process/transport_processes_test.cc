@@ -85,7 +85,8 @@ TEST_P(TransportProcesses, LoseAPeerThatIsKilledInMidTransfer) {
     mine.signal(to_other, other, {.counter_offset = 16, .value = 9});
     mine.wait_for(16, 9);
     mine.poll_until([&] { return mine.end().is_quiet(); });
-    // The other may still need this end's polls to become quiet, and the bootstrap died with rank 1.
+    // The other may still need this end's polls to become quiet, and the bootstrap died with rank
+    // 1.
     mine.signal(to_other, other, {.counter_offset = 24, .value = 1});
     mine.wait_for(24, 1);
   });

@@ -1,5 +1,5 @@
-// What frameworks do beyond one dispatch and one combine, as every target must do it: dispatch along
-// a handle, several operations in flight, the caller's own memory, weights and biases, expert
+// What frameworks do beyond one dispatch and one combine, as every target must do it: dispatch
+// along a handle, several operations in flight, the caller's own memory, weights and biases, expert
 // outputs outside the heap.
 #pragma once
 

@@ -14,8 +14,8 @@
 
 namespace switchyard::test {
 
-/// Starts the program words[0] with the other words as its arguments. Its output is dropped, its error
-/// output goes to the file `errors`. The caller waits for it.
+/// Starts the program words[0] with the other words as its arguments. Its output is dropped, its
+/// error output goes to the file `errors`. The caller waits for it.
 inline pid_t start_program(const std::vector<std::string>& words, const std::string& errors) {
   const pid_t pid = ::fork();
   if (pid == 0) {

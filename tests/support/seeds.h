@@ -26,8 +26,8 @@ inline std::optional<std::uint64_t>& replayed_seed() {
   return seed;
 }
 
-/// Calls `run(seed)` for seeds 1 to `count` (a tenth of them, and one at least, under a sanitizer), until one fails,
-/// or only for the replayed one.
+/// Calls `run(seed)` for seeds 1 to `count` (a tenth of them, and one at least, under a sanitizer),
+/// until one fails, or only for the replayed one.
 template <class Run>
 void for_each_seed(std::uint64_t count, const Run& run) {
   if (replayed_seed()) {

@@ -1,5 +1,6 @@
-// Where the tensors of a buffer lie, for tests that run on every target: in the host's memory, where
-// tests read and write them in place, or on a device, between which and the host a tier copies.
+// Where the tensors of a buffer lie, for tests that run on every target: in the host's memory,
+// where tests read and write them in place, or on a device, between which and the host a tier
+// copies.
 #pragma once
 
 #include <functional>

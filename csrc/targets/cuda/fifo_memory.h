@@ -1,5 +1,5 @@
-// How a GPU touches a command FIFO (csrc/transport/command_fifo.h), which lies in host memory that it
-// maps: one store over the bus for each command, one load when the FIFO seems full.
+// How a GPU touches a command FIFO (csrc/transport/command_fifo.h), which lies in host memory that
+// it maps: one store over the bus for each command, one load when the FIFO seems full.
 #pragma once
 
 #include <cstdint>

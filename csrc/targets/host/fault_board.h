@@ -25,8 +25,8 @@ class FaultBoard {
   /// Notes that this rank looked, and for which peer it waits.
   void note_wait(protocol::RoleKind role, const protocol::WaitPoint& wait) const;
 
-  /// targets::follow_waits over the boards of all ranks. Takes some 50 ms for each link. The group's
-  /// fault is empty so far.
+  /// targets::follow_waits over the boards of all ranks. Takes some 50 ms for each link. The
+  /// group's fault is empty so far.
   [[nodiscard]] Fault follow(const Fault& first) const;
 
   [[nodiscard]] bool raised() const;

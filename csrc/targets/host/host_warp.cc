@@ -13,9 +13,9 @@ namespace {
 using protocol::Word;
 
 /// From here on words are worth whole streamed lines; shorter ones (one row's metadata, scales) are
-/// stored. measured: one thread of an EPYC (Zen 5) virtual machine, 32 MiB of runs stored end to end,
-/// best of 15, 2026-11-24, memcpy and stream in ns a run: 64 bytes: 2.2, 14.6; 128: 4.1, 7.3; 256:
-/// 8.5, 7.6; 512: 17.1, 10.4; 1024: 54.8, 34.2; 2048: 88.8, 40.5
+/// stored. measured: one thread of an EPYC (Zen 5) virtual machine, 32 MiB of runs stored end to
+/// end, best of 15, 2026-11-24, memcpy and stream in ns a run: 64 bytes: 2.2, 14.6; 128: 4.1, 7.3;
+/// 256: 8.5, 7.6; 512: 17.1, 10.4; 1024: 54.8, 34.2; 2048: 88.8, 40.5
 constexpr std::size_t kStreamedWordsBytes = 512;
 
 std::atomic_ref<Word> atomic(const Word* word) {

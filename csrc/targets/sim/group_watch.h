@@ -34,8 +34,8 @@ class GroupWatch {
   using WaitOf = std::function<protocol::Word(int rank)>;
 
   /// Looks at what a blocked role of `rank` waits for: a peer that ended or, past the deadline,
-  /// whoever keeps the rank waiting in the end, becomes the group's fault, unless one more step finds
-  /// that the peer had published before. True when something changed.
+  /// whoever keeps the rank waiting in the end, becomes the group's fault, unless one more step
+  /// finds that the peer had published before. True when something changed.
   bool look(int rank, SimRole& role, std::uint64_t epoch, const WaitOf& wait_of);
 
   /// Sends a fault to every rank; the first to arrive at a rank is the one that it reports.

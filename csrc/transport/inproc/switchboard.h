@@ -49,7 +49,8 @@ class Switchboard {
     if (is_open) {
       copy();
     }
-    // Pairs with the acquire in wait_for_visitors: the copy is over when its owner frees the memory.
+    // Pairs with the acquire in wait_for_visitors: the copy is over when its owner frees the
+    // memory.
     visiting.store(kNobody, std::memory_order_release);
     return is_open;
   }

@@ -42,8 +42,8 @@ ucp_ep_h UcxPeer::connect(const UcxWorker& worker) {
   check_ucx(
       ucp_ep_create(worker.get(), &params, &endpoint_),
       fmt::format("connecting to rank {} (do both ranks have a transport in common?)", rank_));
-  // Not quiet before the connection stands: UCX 1.13 ends the process (an assertion) when a peer goes
-  // in the middle of connecting.
+  // Not quiet before the connection stands: UCX 1.13 ends the process (an assertion) when a peer
+  // goes in the middle of connecting.
   must_flush_ = true;
   return endpoint_;
 }

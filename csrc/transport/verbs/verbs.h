@@ -23,8 +23,8 @@ struct VerbsOptions {
   /// Connections to each peer; tracks take them in turn. Too few: one connection's message rate
   /// limits; too many: the NIC's cache of connections overflows.
   int queues_per_peer = 2;
-  /// Whom this rank exchanges with; empty: everyone. Mutual. Connections cost memory, so a rank of a
-  /// large group names its rail.
+  /// Whom this rank exchanges with; empty: everyone. Mutual. Connections cost memory, so a rank of
+  /// a large group names its rail.
   std::vector<int> peers;
 };
 
@@ -32,7 +32,8 @@ struct VerbsOptions {
 std::string why_no_verbs(const VerbsOptions& options);
 
 /// Collective.
-/// Errors: InvalidArgument where why_no_verbs() says so, or for options out of range; SystemError when
+/// Errors: InvalidArgument where why_no_verbs() says so, or for options out of range; SystemError
+/// when
 ///         the device refuses
 std::unique_ptr<Transport> make_verbs_transport(Bootstrap& bootstrap, const VerbsOptions& options);
 

@@ -1,4 +1,5 @@
-// One port of one RDMA device, opened: what a connection needs to know of it, and what happens to it.
+// One port of one RDMA device, opened: what a connection needs to know of it, and what happens to
+// it.
 #pragma once
 
 #include <infiniband/verbs.h>
@@ -52,8 +53,8 @@ class VerbsPort {
   /// "mlx5_0 port 1, RoCE v2, GID 3".
   [[nodiscard]] const std::string& description() const { return description_; }
 
-  /// Takes the events that have come. `on_queue` gets the queue pair that one is about, `on_port` is
-  /// called when the port or the device is gone; each with what happened.
+  /// Takes the events that have come. `on_queue` gets the queue pair that one is about, `on_port`
+  /// is called when the port or the device is gone; each with what happened.
   void take_events(const std::function<void(const ibv_qp*, const std::string&)>& on_queue,
                    const std::function<void(const std::string&)>& on_port);
 

@@ -8,9 +8,9 @@
 namespace switchyard::transport {
 namespace {
 
-/// 4.096 us times 2^14, 67 ms, for an acknowledgement; after six more tries, half a second to four by
-/// device, the peer is lost. Shorter, and a congested fabric loses peers that live. Not seven tries:
-/// the kernel's software device takes that for no end of them.
+/// 4.096 us times 2^14, 67 ms, for an acknowledgement; after six more tries, half a second to four
+/// by device, the peer is lost. Shorter, and a congested fabric loses peers that live. Not seven
+/// tries: the kernel's software device takes that for no end of them.
 constexpr std::uint8_t kAckTimeout = 14;
 constexpr std::uint8_t kRetries = 6;
 

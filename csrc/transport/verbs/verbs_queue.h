@@ -23,7 +23,8 @@ struct VerbsTrack : TrackEnds {
 
 class VerbsQueue {
  public:
-  /// Writes under way. derived: 64 chunks with their signals; more than a window of bytes lets through.
+  /// Writes under way. derived: 64 chunks with their signals; more than a window of bytes lets
+  /// through.
   static constexpr std::uint64_t kDepth = 128;
 
   /// `position` comes back with completions: which queue of the transport it is.
@@ -46,7 +47,8 @@ class VerbsQueue {
   /// Posts the write of a counter, out of the request itself, so that nothing has to stay.
   int post_counter(const VerbsTrack& track, const Signal& signal);
   /// Asks for news of writes that were posted without, unless more have been posted since the last
-  /// call: without it the last writes of a burst would never be known to be complete. Returns errno.
+  /// call: without it the last writes of a burst would never be known to be complete. Returns
+  /// errno.
   int close_batch();
 
   /// Everything up to the write of this number has been carried out. Returns the bytes of it.
@@ -60,8 +62,8 @@ class VerbsQueue {
  private:
   static constexpr int kWriteBits = 44;
   static constexpr std::uint64_t kWriteMask = (std::uint64_t{1} << kWriteBits) - 1;
-  /// Every so many writes one asks for news: completions are read in batches, and room is given back
-  /// long before the queue is full.
+  /// Every so many writes one asks for news: completions are read in batches, and room is given
+  /// back long before the queue is full.
   static constexpr std::uint64_t kNewsEvery = 16;
   static_assert(4 * kNewsEvery <= kDepth);
 
