@@ -28,7 +28,8 @@ inline void seal_metadata(const protocol::DispatchArgs& args, int source) {
       auto* words = reinterpret_cast<std::uint32_t*>(at);
       std::uint32_t& check = words[offsetof(protocol::MetadataHeader, check) / sizeof(*words)];
       check = 0;
-      const std::uint32_t num_words = args.problem.packet.metadata_bytes() / sizeof(*words);
+      const std::uint32_t num_words =
+          args.problem.packet.metadata_bytes() / std::uint32_t{sizeof(*words)};
       check = args.op.metadata_sum(source) - std::accumulate(words, words + num_words, 0U);
     }
   });
