@@ -390,6 +390,11 @@ BenchOptions check(RawOptions raw, const Surroundings& surroundings) {
   check_writable("csv", options.csv_path);
   check_writable("plot", options.plot_path);
   check_writable("trace", options.trace_path);
+  if (options.versus_mpi && options.launcher == "mpirun") {
+    throw InvalidArgument(
+        "versus: got mpi in a job of mpirun, wanted a run that starts its ranks itself, since no "
+        "mpirun can be started by another; leave mpirun or --versus out");
+  }
   if (options.versus_mpi && options.trace_events > 0) {
     throw InvalidArgument(
         "trace: got one beside --versus, wanted one of the two; compare first, then trace a run");
@@ -442,10 +447,6 @@ std::string_view ranks_as_name(const BenchOptions& options) {
       return options.launcher;
   }
   return "unknown";
-}
-
-Surroundings read_surroundings() {
-  return {.launched = bootstrap::read_launched_rank()};
 }
 
 ParsedCommandLine parse_command_line(const std::vector<std::string>& args,

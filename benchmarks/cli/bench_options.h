@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "benchmarks/cli/sim_command.h"
+#include "benchmarks/cli/surroundings.h"
 #include "benchmarks/common/workload.h"
-#include "csrc/bootstrap/launched_rank.h"
 #include "switchyard/config.h"
 
 namespace switchyard::bench {
@@ -63,14 +63,6 @@ struct ParsedCommandLine {
   int exit_code = kExitOk;
   std::string message{};  ///< help or version when exit_code is kExitOk, else what is wrong
 };
-
-/// What the environment says, read by the caller.
-struct Surroundings {
-  std::optional<bootstrap::LaunchedRank> launched{};
-};
-
-/// Errors: InvalidArgument when a launcher's variables are set to something that is no number
-Surroundings read_surroundings();
 
 /// Parses and checks the arguments of `switchyard` (without the program's name). Touches no file
 /// but to see whether the outputs can be written.

@@ -7,6 +7,7 @@
 
 #include "benchmarks/cli/bench_command.h"
 #include "benchmarks/cli/bench_options.h"
+#include "benchmarks/cli/surroundings.h"
 
 namespace bench = switchyard::bench;
 

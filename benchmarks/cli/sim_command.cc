@@ -87,7 +87,7 @@ CLI::App& add_sim_command(CLI::App& app, SimArguments& arguments) {
   sim.add_option("--weaken",
                  options.weaken,
                  "An acquire or release of the protocol that is to order nothing, by file\n"
-                 "and line, such as mailbox.h:41: the runs must fail.")
+                 "and line, such as FILE.h:LINE: the runs must fail.")
       ->type_name("FILE:LINE");
   sim.add_option("--trace", arguments.trace_path, "Timeline of the last run, for Perfetto.")
       ->type_name("FILE");
@@ -122,10 +122,11 @@ int run_sim(SimRuns runs) {
   }
   std::uint64_t num_steps = 0;
   std::uint64_t num_faulted = 0;
+  sim::SiteLog sites;
   const auto begin = std::chrono::steady_clock::now();
   for (std::uint64_t i = 0; i < runs.num_runs; ++i) {
     const std::uint64_t seed = runs.first_seed + i;
-    const sim::SimReport report = sim::simulate(runs.options, seed);
+    const sim::SimReport report = sim::simulate(runs.options, seed, &sites);
     if (!report.ok) {
       fmt::print("seed {} failed after {} turns: {}", seed, report.num_steps, report.problem);
       return kExitFailed;
@@ -135,6 +136,15 @@ int run_sim(SimRuns runs) {
     }
     num_steps += report.num_steps;
     num_faulted += report.faulted ? 1 : 0;
+  }
+  const std::string& weakened = runs.options.weaken;
+  if (!weakened.empty() && !sites.uses().contains(weakened)) {
+    fmt::print(
+        stderr,
+        "switchyard sim: weaken: got \"{}\", wanted file and line of an acquire or a release in "
+        "csrc/protocol that these runs come to\n",
+        weakened);
+    return kExitBadArguments;
   }
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

@@ -22,7 +22,7 @@ struct SimOptions {
   PlanLimits limits{};
   FaultOptions faults{};
   std::string
-      weaken{};  ///< an ordered operation of csrc/protocol that orders nothing, "mailbox.h:41"
+      weaken{};  ///< an ordered operation of csrc/protocol that orders nothing, "FILE.h:LINE"
   std::function<void(const WeakMemory&)> at_end{};  ///< gets the memory of each run, and its events
 
   /// The one line that runs `seed` again.

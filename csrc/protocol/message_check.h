@@ -9,8 +9,9 @@
 
 namespace switchyard::protocol {
 
-/// What a message is. Part of its check, as are its epoch, its source and its destination: no
-/// message passes for another one.
+/// What a message is. Part of its check, as are its epoch, its source and its destination, so that
+/// no message passes for another one. Metadata names no destination: one number for all rows that a
+/// source writes in an operation.
 enum class MessageKind : std::uint32_t {
   kHello = 1,
   kAnswer,

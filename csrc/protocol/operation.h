@@ -12,8 +12,10 @@
 
 namespace switchyard::protocol {
 
-/// An operation that all ranks issued and that cannot go on, in a way that every rank learns of:
-/// each ends it with the same failure, no row is lost, and the next operation works.
+/// An operation that all ranks issued and that cannot go on. Down to kOutputTooSmall every rank
+/// learns of it: each ends it with the same failure, no row is lost, and the next operation works.
+/// The others only this rank knows of, while peers may still write where it told them: they end the
+/// group.
 enum class FailureKind : std::uint32_t {
   kNone = 0,
   kMismatch,        ///< `rank` issued another operation
@@ -22,6 +24,10 @@ enum class FailureKind : std::uint32_t {
   kCorrupt,         ///< `rank` sent a count or index that cannot be
   kDamaged,         ///< a message of `rank` does not have the check that its content makes
 };
+
+SY_HOST_DEVICE constexpr bool ends_group(FailureKind kind) {
+  return kind == FailureKind::kCorrupt || kind == FailureKind::kDamaged;
+}
 
 struct Failure {
   FailureKind kind = FailureKind::kNone;

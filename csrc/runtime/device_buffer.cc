@@ -362,8 +362,8 @@ DispatchResult DeviceBuffer::finish_dispatch(const std::shared_ptr<Operation>& o
   } catch (...) {
     if (padded && dispatch.flags.failed != 0) {
       quarantine(dispatch.region, epoch_);  // peers that have not noticed yet may still be writing
-    } else {
-      release_if_any(dispatch.region);
+    } else if (!is_corrupt(dispatch)) {
+      release_if_any(dispatch.region);  // else they may, too, and the group ends
     }
     throw;
   }
@@ -376,13 +376,16 @@ DispatchResult DeviceBuffer::finish_dispatch(const std::shared_ptr<Operation>& o
 CombineResult DeviceBuffer::finish_combine(const std::shared_ptr<Operation>& operation) {
   auto& combine = static_cast<CombineOperation&>(*operation);
   wait(combine);
-  release_if_any(std::exchange(combine.copy_in_region, protocol::kNoRegion));
   try {
     throw_if_unsuccessful(combine);
   } catch (...) {
+    if (!is_corrupt(combine)) {  // else peers may still read there, and the group ends
+      release_if_any(std::exchange(combine.copy_in_region, protocol::kNoRegion));
+    }
     release_if_any(combine.out_region);
     throw;
   }
+  release_if_any(std::exchange(combine.copy_in_region, protocol::kNoRegion));
   return make_result(std::make_unique<CombinedRows>(shared_from_this(), combine));
 }
 

@@ -13,6 +13,21 @@ using protocol::Failure;
 using protocol::FailureKind;
 
 std::string fault_text(const targets::Fault& fault, int rank) {
+  const char* reporter_is_here = fault.reporter == rank ? " (this rank)" : "";
+  if (fault.wait.kind == protocol::WaitKind::kNothing && fault.wait.peer >= 0) {
+    return fmt::format("rank {}{}, operation {}: what rank {} sent arrived damaged, or cannot be",
+                       fault.reporter,
+                       reporter_is_here,
+                       fault.epoch,
+                       fault.wait.peer);
+  }
+  if (fault.wait.kind == protocol::WaitKind::kNothing) {
+    return fmt::format("rank {}{}, {}, operation {}",
+                       fault.reporter,
+                       reporter_is_here,
+                       protocol::role_name(fault.role),
+                       fault.epoch);
+  }
   // Nothing is known of the words where another rank's wait was followed to its cause.
   const std::string words =
       fault.wait.expected == 0
@@ -20,7 +35,7 @@ std::string fault_text(const targets::Fault& fault, int rank) {
           : fmt::format(" (wanted word {:#x}, saw {:#x})", fault.wait.expected, fault.wait.seen);
   return fmt::format("rank {}{}, {} of channel {}, operation {}: waited for {} from rank {}{}",
                      fault.reporter,
-                     fault.reporter == rank ? " (this rank)" : "",
+                     reporter_is_here,
                      protocol::role_name(fault.role),
                      fault.wait.channel,
                      fault.epoch,
@@ -84,8 +99,7 @@ void throw_fault(const targets::Fault& fault, int rank, std::chrono::millisecond
 }
 
 bool is_corrupt(const Operation& operation) {
-  return operation.flags.corrupt != 0 || operation.failure.kind == FailureKind::kCorrupt ||
-         operation.failure.kind == FailureKind::kDamaged;
+  return operation.flags.corrupt != 0 || protocol::ends_group(operation.failure.kind);
 }
 
 targets::Fault corruption_fault(const Operation& operation, int rank) {

@@ -20,9 +20,10 @@ struct Fault {
 };
 
 /// Who keeps a waiting rank waiting in the end: as long as the rank it waits for waits itself, the
-/// one that rank waits for. Returns the last link: reporter, and whom it waits for.
-/// `wait_of(rank)`: make_wait() of what a rank waits for that still looks for it; 0: it does not
-/// wait
+/// one that rank waits for. Returns the last link: reporter, and whom it waits for. Where waits
+/// form a ring, the last link before it closes: any of them is as good, and nobody waits in a ring
+/// unless the protocol is broken. `wait_of(rank)`: make_wait() of what a rank waits for that still
+/// looks for it; 0: it does not wait
 template <class WaitOf>
 Fault follow_waits(const Fault& first, int num_ranks, WaitOf wait_of) {
   Fault last = first;

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "benchmarks/cli/bench_options.h"
+#include "benchmarks/cli/surroundings.h"
 #include "csrc/bootstrap/environment.h"
 #include "switchyard/bootstrap.h"
 #include "switchyard/error.h"

@@ -301,15 +301,19 @@ class World {
   std::uint64_t generation_ = 1;
 };
 
-/// Median and largest, in milliseconds.
-std::string describe(std::vector<std::int64_t> times_ns) {
+std::int64_t median(std::vector<std::int64_t> times_ns) {
   std::sort(times_ns.begin(), times_ns.end());
+  return times_ns[times_ns.size() / 2];
+}
+
+/// Median and largest, in milliseconds.
+std::string describe(const std::vector<std::int64_t>& times_ns) {
   std::array<char, 96> text{};
   std::snprintf(text.data(),
                 text.size(),
                 "median %.1f ms, longest %.1f ms of %zu",
-                static_cast<double>(times_ns[times_ns.size() / 2]) / 1e6,
-                static_cast<double>(times_ns.back()) / 1e6,
+                static_cast<double>(median(times_ns)) / 1e6,
+                static_cast<double>(*std::ranges::max_element(times_ns)) / 1e6,
                 times_ns.size());
   return text.data();
 }
@@ -333,6 +337,9 @@ TEST(Survivors, GoOnWithoutALostRankAndTakeANewOneInItsPlace) {
   EXPECT_EQ(static_cast<std::size_t>(num_killed), killed_ns.size());
   EXPECT_EQ(std::ranges::count(exits, test::kSuccess),
             static_cast<std::ptrdiff_t>(kWorld + stopped_ns.size()));
+  constexpr std::int64_t kTimeoutNs = std::chrono::nanoseconds(kTimeout).count();
+  EXPECT_LT(median(killed_ns), kTimeoutNs) << "deaths are noticed, not waited out";
+  EXPECT_LT(median(stopped_ns), 3 * kTimeoutNs) << "the deadline, then a new group";
   std::printf("from kill to usable group: %s\n", describe(killed_ns).c_str());
   std::printf("from stop to usable group: %s, of it the %lld ms of Config::timeout\n",
               describe(stopped_ns).c_str(),

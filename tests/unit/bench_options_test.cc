@@ -98,6 +98,9 @@ TEST(BenchOptions, TakesTheRanksFromALauncherWhenItRunsUnderOne) {
   EXPECT_EQ(parsed.options->workload.num_ranks, 2);
   EXPECT_THAT(parse("--ranks 4", launched).message,
               AllOf(HasSubstr("got 4"), HasSubstr("srun's TASKS 2")));
+  const Surroundings mpirun{.launched = bootstrap::LaunchedRank{
+                                .launcher = "mpirun", .size_variable = "SIZE", .num_ranks = 2}};
+  EXPECT_THAT(parse("--versus mpi", mpirun).message, HasSubstr("in a job of mpirun"));
 }
 
 TEST(BenchOptions, SaysGotAndWantedWhenAValueIsWrong) {

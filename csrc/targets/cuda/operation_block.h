@@ -79,7 +79,7 @@ inline __device__ void raise_corruption(const protocol::OperationArgs& op,
                                         const Sequence& sequence,
                                         std::uint64_t epoch) {
   const bool of_rows = sequence.flags.corrupt != 0;
-  if (of_rows || sequence.failure.kind == protocol::FailureKind::kCorrupt) {
+  if (of_rows || protocol::ends_group(sequence.failure.kind)) {
     targets::Fault fault;
     fault.reporter = op.peers.rank;
     fault.wait.peer =

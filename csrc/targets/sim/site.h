@@ -41,7 +41,7 @@ struct Site {
   Ordering ordering = Ordering::kAcquire;
   Place where = Place::current();
 
-  /// "mailbox.h:41".
+  /// "mailbox.h:54".
   [[nodiscard]] std::string name() const;
 };
 

@@ -65,7 +65,7 @@ struct WeakMemoryOptions {
   // Ways to break the model, to show that tests notice.
   bool rows_pass_releases = false;
   bool acquires_teach_nothing = false;
-  std::string weakened_site;  ///< this call ("mailbox.h:41") orders nothing
+  std::string weakened_site;  ///< this call ("FILE.h:LINE") orders nothing
   // Ways to drive and to watch it.
   bool in_order = false;     ///< stores of a rank become visible in the order they were made
   SiteLog* sites = nullptr;  ///< counts the ordered operations by the place they are called from
