@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "csrc/transport/transport.h"
@@ -111,6 +112,17 @@ struct TrackEnds {
   std::uint64_t local_bytes = 0;
   std::uint64_t remote_base = 0;  ///< an address in the peer's process
   std::uint64_t remote_bytes = 0;
+
+  void set(const TrackRequest& wanted,
+           std::span<std::byte> local,
+           std::uint64_t remote_region,
+           std::uint64_t remote_region_bytes) {
+    request = wanted;
+    local_base = local.data();
+    local_bytes = local.size();
+    remote_base = remote_region;
+    remote_bytes = remote_region_bytes;
+  }
 
   void check(const Put& put) const {
     check_range("source of the put", put.local_offset, put.bytes, local_bytes);

@@ -162,11 +162,10 @@ int InprocTransport::open_track(const TrackRequest& request) {
   const AttachedRegion& attached = attached_.at(request.attached_idx);
   check_owner(request, attached.peer);
   Track track;
-  track.request = request;
-  track.local_base = own.memory.data();
-  track.local_bytes = own.memory.size();
-  track.remote_base = reinterpret_cast<std::uintptr_t>(attached.region->base);
-  track.remote_bytes = attached.region->bytes;
+  track.set(request,
+            own.memory,
+            reinterpret_cast<std::uintptr_t>(attached.region->base),
+            attached.region->bytes);
   track.target = attached.region.get();
   regions_.add_user(request.region_idx);
   attached_.add_user(request.attached_idx);

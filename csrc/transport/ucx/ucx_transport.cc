@@ -184,11 +184,7 @@ int UcxTransport::open_track(const TrackRequest& request) {
   const AttachedRegion& attached = attached_.at(request.attached_idx);
   check_owner(request, attached.peer);
   auto track = std::make_unique<UcxTrack>();
-  track->request = request;
-  track->local_base = own.memory.data();
-  track->local_bytes = own.memory.size();
-  track->remote_base = attached.region.base;
-  track->remote_bytes = attached.region.bytes;
+  track->set(request, own.memory, attached.region.base, attached.region.bytes);
   track->rkey = attached.rkey.get();
   track->memory = own.known.get();
   peer_at(request.peer).add_track(track.get());

@@ -239,11 +239,7 @@ int VerbsTransport::open_track(const TrackRequest& request) {
   const AttachedRegion& attached = attached_.at(request.attached_idx);
   check_owner(request, attached.peer);
   auto track = std::make_unique<VerbsTrack>();
-  track->request = request;
-  track->local_base = own.memory.data();
-  track->local_bytes = own.memory.size();
-  track->remote_base = attached.region.base;
-  track->remote_bytes = attached.region.bytes;
+  track->set(request, own.memory, attached.region.base, attached.region.bytes);
   track->local_key = own.known->lkey;
   track->remote_key = attached.remote_key;
   track->queue = peer.queues[peer.num_tracks++ % peer.queues.size()];
