@@ -99,17 +99,11 @@ void throw_fault(const targets::Fault& fault, int rank, std::chrono::millisecond
 }
 
 bool is_corrupt(const Operation& operation) {
-  return operation.flags.corrupt != 0 || protocol::ends_group(operation.failure.kind);
+  return targets::is_corrupt(operation.flags, operation.failure);
 }
 
 targets::Fault corruption_fault(const Operation& operation, int rank) {
-  targets::Fault fault;
-  fault.cause = ErrorCode::kInternal;
-  fault.reporter = rank;
-  fault.wait.peer = operation.flags.corrupt != 0 ? static_cast<int>(operation.flags.corrupt - 1)
-                                                 : operation.failure.rank;
-  fault.epoch = operation.epoch;
-  return fault;
+  return targets::corruption_fault(operation.flags, operation.failure, rank, operation.epoch);
 }
 
 void throw_failure(const Operation& operation,

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "csrc/protocol/control_block.h"
+#include "csrc/protocol/operation.h"
 #include "csrc/protocol/progress.h"
 #include "switchyard/error.h"
 
@@ -43,6 +44,25 @@ Fault follow_waits(const Fault& first, int num_ranks, WaitOf wait_of) {
                  0};
   }
   return last;
+}
+
+/// Whether an operation ended on what a peer sent: only this rank knows, while peers may still write
+/// where it told them, so the group ends with corruption_fault().
+SY_HOST_DEVICE inline bool is_corrupt(const protocol::LocalFlags& flags,
+                                      const protocol::Failure& failure) {
+  return flags.corrupt != 0 || protocol::ends_group(failure.kind);
+}
+
+SY_HOST_DEVICE inline Fault corruption_fault(const protocol::LocalFlags& flags,
+                                             const protocol::Failure& failure,
+                                             int reporter,
+                                             std::uint64_t epoch) {
+  Fault fault;
+  fault.reporter = reporter;
+  fault.wait.peer =
+      flags.corrupt != 0 ? static_cast<std::int32_t>(flags.corrupt) - 1 : failure.rank;
+  fault.epoch = epoch;
+  return fault;
 }
 
 /// ErrorRecord::state. Whoever turns it from none to writing fills the record and makes it readable

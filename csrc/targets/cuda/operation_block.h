@@ -78,14 +78,9 @@ __device__ bool cta_end(BlockMemory<Launch>& block) {
 inline __device__ void raise_corruption(const protocol::OperationArgs& op,
                                         const Sequence& sequence,
                                         std::uint64_t epoch) {
-  const bool of_rows = sequence.flags.corrupt != 0;
-  if (of_rows || protocol::ends_group(sequence.failure.kind)) {
-    targets::Fault fault;
-    fault.reporter = op.peers.rank;
-    fault.wait.peer =
-        of_rows ? static_cast<std::int32_t>(sequence.flags.corrupt) - 1 : sequence.failure.rank;
-    fault.epoch = epoch;
-    raise_fault(op, fault);
+  if (targets::is_corrupt(sequence.flags, sequence.failure)) {
+    raise_fault(op,
+                targets::corruption_fault(sequence.flags, sequence.failure, op.peers.rank, epoch));
   }
 }
 
