@@ -15,6 +15,7 @@
 
 #include "csrc/protocol/host_device.h"
 #include "csrc/protocol/packet.h"
+#include "csrc/protocol/progress.h"
 
 namespace switchyard::protocol {
 
@@ -109,25 +110,40 @@ struct WaitBoard {
   Word blocked;  ///< make_wait() of what it waited for at its last look, 0 before the first
 };
 
-/// A wait in one word: peer + 1 | role | wait kind | channel.
-SY_HOST_DEVICE constexpr Word make_wait(std::int32_t peer,
-                                        std::uint8_t role,
-                                        std::uint8_t kind,
-                                        std::int32_t channel) {
-  return (static_cast<Word>(peer + 1) << 32U) | (Word{role} << 24U) | (Word{kind} << 16U) |
-         (static_cast<Word>(channel) & 0xffffU);
+/// A wait in one word: peer + 1 | lower bits of the operation's number | role | wait kind | channel.
+struct WaitBits {
+  static constexpr std::uint32_t kPeer = 20;  ///< 65,536 ranks and nobody
+  static constexpr std::uint32_t kOperation = 20;
+  static constexpr std::uint32_t kOther = 8;  ///< each of role, kind and channel
+  static_assert(kPeer + kOperation + 3 * kOther == 64);
+
+  static constexpr Word kOperations = Word{1} << kOperation;
+};
+
+SY_HOST_DEVICE constexpr Word make_wait(std::uint64_t operation,
+                                        const WaitPoint& wait,
+                                        RoleKind role) {
+  return (static_cast<Word>(wait.peer + 1) << 44U) | ((operation % WaitBits::kOperations) << 24U) |
+         (static_cast<Word>(role) << 16U) | (static_cast<Word>(wait.kind) << 8U) |
+         (static_cast<Word>(wait.channel) & 0xffU);
 }
 SY_HOST_DEVICE constexpr std::int32_t wait_peer(Word wait) {
-  return static_cast<std::int32_t>(wait >> 32U) - 1;
+  return static_cast<std::int32_t>(wait >> 44U) - 1;
 }
-SY_HOST_DEVICE constexpr std::uint8_t wait_role(Word wait) {
-  return static_cast<std::uint8_t>(wait >> 24U);
+/// The number nearest to `near` that has the word's lower bits: ranks that wait for each other are
+/// a few operations apart.
+SY_HOST_DEVICE constexpr std::uint64_t wait_operation(Word wait, std::uint64_t near) {
+  const std::uint64_t ahead = ((wait >> 24U) - near) % WaitBits::kOperations;
+  return ahead < WaitBits::kOperations / 2 ? near + ahead : near + ahead - WaitBits::kOperations;
 }
-SY_HOST_DEVICE constexpr std::uint8_t wait_kind(Word wait) {
-  return static_cast<std::uint8_t>(wait >> 16U);
+SY_HOST_DEVICE constexpr RoleKind wait_role(Word wait) {
+  return static_cast<RoleKind>(static_cast<std::uint8_t>(wait >> 16U));
+}
+SY_HOST_DEVICE constexpr WaitKind wait_kind(Word wait) {
+  return static_cast<WaitKind>(static_cast<std::uint8_t>(wait >> 8U));
 }
 SY_HOST_DEVICE constexpr std::int32_t wait_channel(Word wait) {
-  return static_cast<std::int32_t>(wait & 0xffffU);
+  return static_cast<std::int32_t>(wait & 0xffU);
 }
 
 /// The first fault of the group, pushed to every rank by the role that met it.

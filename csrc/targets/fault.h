@@ -3,7 +3,9 @@
 // it into an exception.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <vector>
 
 #include "csrc/protocol/control_block.h"
 #include "csrc/protocol/operation.h"
@@ -20,30 +22,44 @@ struct Fault {
   std::uint64_t epoch = 0;
 };
 
+/// Whether `a` names an earlier step of the protocol than `b`.
+inline bool is_earlier(const Fault& a, const Fault& b) {
+  // Kinds of waits stand in the order of an operation's steps.
+  using protocol::WaitKind;
+  static_assert(WaitKind::kCounts < WaitKind::kAnswer && WaitKind::kAnswer < WaitKind::kRows &&
+                WaitKind::kPermit < WaitKind::kRows && WaitKind::kAnnounce < WaitKind::kConsumers);
+  return a.epoch != b.epoch ? a.epoch < b.epoch : a.wait.kind < b.wait.kind;
+}
+
 /// Who keeps a waiting rank waiting in the end: as long as the rank it waits for waits itself, the
-/// one that rank waits for. Returns the last link: reporter, and whom it waits for. Where waits
-/// form a ring, the last link before it closes: any of them is as good, and nobody waits in a ring
-/// unless the protocol is broken. `wait_of(rank)`: make_wait() of what a rank waits for that still
-/// looks for it; 0: it does not wait
+/// one that rank waits for. Returns the last link: reporter, and whom it waits for. Waits form a
+/// ring where a message was lost or its tag damaged; then the link at the earliest step, for whoever
+/// is waited for there has itself come further: what it had to send is what is missing.
+/// `wait_of(rank)`: make_wait() of what a rank waits for that still looks for it; 0: it does not
+/// wait
 template <class WaitOf>
 Fault follow_waits(const Fault& first, int num_ranks, WaitOf wait_of) {
-  Fault last = first;
-  for (int links = 1; links < num_ranks; ++links) {
+  std::vector<Fault> links{first};
+  for (;;) {
+    const Fault& last = links.back();
+    const auto ring = std::find_if(links.begin(), links.end(), [&](const Fault& link) {
+      return link.reporter == last.wait.peer;
+    });
+    if (ring != links.end()) {
+      return *std::min_element(ring, links.end(), is_earlier);
+    }
     const protocol::Word wait = wait_of(last.wait.peer);
     const int next = protocol::wait_peer(wait);
-    if (next < 0 || next >= num_ranks || next == first.reporter) {
+    if (next < 0 || next >= num_ranks) {
       return last;
     }
-    last.reporter = last.wait.peer;
-    last.role = static_cast<protocol::RoleKind>(protocol::wait_role(wait));
     // Nothing is known of the words that it looks at.
-    last.wait = {static_cast<protocol::WaitKind>(protocol::wait_kind(wait)),
-                 next,
-                 protocol::wait_channel(wait),
-                 0,
-                 0};
+    links.push_back({last.cause,
+                     last.wait.peer,
+                     protocol::wait_role(wait),
+                     {protocol::wait_kind(wait), next, protocol::wait_channel(wait), 0, 0},
+                     protocol::wait_operation(wait, last.epoch)});
   }
-  return last;
 }
 
 /// Whether an operation ended on what a peer sent: only this rank knows, while peers may still write
@@ -85,7 +101,7 @@ SY_HOST_DEVICE inline void write_record(protocol::ErrorRecord& record, const Fau
 }
 
 /// What write_record wrote.
-inline Fault read_record(const protocol::ErrorRecord& record) {
+SY_HOST_DEVICE inline Fault read_record(const protocol::ErrorRecord& record) {
   return {static_cast<ErrorCode>(record.cause),
           record.reporter,
           static_cast<protocol::RoleKind>(record.role),

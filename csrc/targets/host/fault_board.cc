@@ -49,12 +49,11 @@ void FaultBoard::raise(const Fault& fault) const {
   }
 }
 
-void FaultBoard::note_wait(protocol::RoleKind role, const protocol::WaitPoint& wait) const {
+void FaultBoard::note_wait(std::uint64_t epoch,
+                           protocol::RoleKind role,
+                           const protocol::WaitPoint& wait) const {
   protocol::WaitBoard& board = *waits(peers_.rank);
-  const Word blocked = protocol::make_wait(wait.peer,
-                                           static_cast<std::uint8_t>(role),
-                                           static_cast<std::uint8_t>(wait.kind),
-                                           wait.channel);
+  const Word blocked = protocol::make_wait(epoch, wait, role);
   // Each word stands for itself: relaxed.
   std::atomic_ref<Word>(board.blocked).store(blocked, std::memory_order_relaxed);
   std::atomic_ref<Word>(board.looks).fetch_add(1, std::memory_order_relaxed);

@@ -2,6 +2,7 @@
 // every worker before each round. A raised board never comes down; the buffer is rebuilt.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 
 #include "csrc/protocol/control_block.h"
@@ -22,8 +23,10 @@ class FaultBoard {
   /// rings every bell.
   void raise(const Fault& fault) const;
 
-  /// Notes that this rank looked, and for which peer it waits.
-  void note_wait(protocol::RoleKind role, const protocol::WaitPoint& wait) const;
+  /// Notes that this rank looked, and for which peer it waits, in which operation.
+  void note_wait(std::uint64_t epoch,
+                 protocol::RoleKind role,
+                 const protocol::WaitPoint& wait) const;
 
   /// targets::follow_waits over the boards of all ranks. Takes some 50 ms for each link. The
   /// group's fault is empty so far.

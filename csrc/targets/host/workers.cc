@@ -325,7 +325,7 @@ bool Workers::check_waits(Slot& slot, HostWarp& warp, bool expired) {
     return false;
   }
   if (waiting != nullptr) {
-    faults_.note_wait(waiting->role->kind(), waiting->role->wait());
+    faults_.note_wait(waiting->job->epoch(), waiting->role->kind(), waiting->role->wait());
   }
   return false;
 }
