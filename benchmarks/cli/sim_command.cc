@@ -21,6 +21,7 @@ constexpr int kMaxRanks = 64;
 constexpr int kMaxInFlight = 16;
 constexpr int kMaxTokens = 1 << 16;
 constexpr int kMaxOperations = 1000;
+constexpr int kMaxSlots = 256;
 
 int read_number(std::string_view text, std::string_view all, const char* name, int most) {
   int value = 0;
@@ -54,6 +55,61 @@ sim::PlanKind read_plan(const std::string& name) {
   throw InvalidArgument(fmt::format("plan: got \"{}\", wanted mixed or withdrawals", name));
 }
 
+/// What stands in place of seeded runs of groups.
+void check_other_worlds(const SimArguments& arguments, SimRuns& runs) {
+  check_range("track", arguments.track_slots, 0, kMaxSlots);
+  if (arguments.track_slots == 0 && !arguments.network.empty()) {
+    throw InvalidArgument("network: wanted together with --track");
+  }
+  if (arguments.explore.empty() && arguments.keep_blocked) {
+    throw InvalidArgument("keep-blocked: wanted together with --explore");
+  }
+  if (arguments.track_slots != 0 && !arguments.explore.empty()) {
+    throw InvalidArgument("explore: got --track as well, wanted one of them");
+  }
+  if (arguments.track_slots != 0) {
+    runs.track = {.num_slots = arguments.track_slots,
+                  .network = sim::TrackOptions::parse_network(arguments.network)};
+  }
+  if (!arguments.explore.empty()) {
+    runs.explored = &sim::small_world(arguments.explore);
+    runs.explore_options = {.keep_blocked = arguments.keep_blocked,
+                            .weaken = arguments.options.weaken};
+  }
+}
+
+int run_exploration(const sim::NamedWorld& world, const sim::ExploreOptions& options) {
+  sim::Explorer explorer(sim::small_plan(world.world), options);
+  const sim::Exploration found = explorer.explore();
+  if (!found.complete) {
+    fmt::print("{}\nreplay: {}\n",
+               found.problem.empty() ? "not every run was reached" : found.problem,
+               world.command_line(options));
+    return kExitFailed;
+  }
+  fmt::print("{}: {} states, {} steps, {} ends; nothing is wrong\n",
+             world.name,
+             found.num_states,
+             found.num_steps,
+             found.num_ends);
+  return kExitOk;
+}
+
+int run_tracks(const SimRuns& runs, const sim::TrackOptions& options) {
+  std::uint64_t num_stopped = 0;
+  for (std::uint64_t i = 0; i < runs.num_runs; ++i) {
+    const std::uint64_t seed = runs.first_seed + i;
+    const sim::TrackReport report = sim::run_track(options, seed);
+    if (report.end == sim::TrackEnd::kWrong) {
+      fmt::print("seed {} failed after {} turns: {}", seed, report.num_steps, report.problem);
+      return kExitFailed;
+    }
+    num_stopped += report.end == sim::TrackEnd::kStopped ? 1 : 0;
+  }
+  fmt::print("{} runs passed; {} stopped where a message was lost\n", runs.num_runs, num_stopped);
+  return kExitOk;
+}
+
 }  // namespace
 
 CLI::App& add_sim_command(CLI::App& app, SimArguments& arguments) {
@@ -84,11 +140,33 @@ CLI::App& add_sim_command(CLI::App& app, SimArguments& arguments) {
                  "NAME[:PROBABILITY], by commas, of: delay, reorder, slow, dead, stopped,\n"
                  "aborts, flip, tight, wrap; or all.")
       ->type_name("LIST");
+  sim.add_option("--lose",
+                 arguments.lose,
+                 "Lose this rank at this turn of it: dead:RANK:TURN, stopped:RANK:TURN or\n"
+                 "aborts:RANK:TURN.")
+      ->type_name("LOSS");
   sim.add_option("--weaken",
                  options.weaken,
                  "An acquire or release of the protocol that is to order nothing, by file\n"
                  "and line, such as FILE.h:LINE: the runs must fail.")
       ->type_name("FILE:LINE");
+  sim.add_option("--explore",
+                 arguments.explore,
+                 "Instead of seeded runs: every run of a small world, by its name; a wrong\n"
+                 "name lists them.")
+      ->type_name("WORLD");
+  sim.add_flag("--keep-blocked",
+               arguments.keep_blocked,
+               "With --explore: go on after steps that did nothing, too.");
+  sim.add_option("--track",
+                 arguments.track_slots,
+                 "Instead of a group: a track of so many slots over a network.")
+      ->type_name("SLOTS");
+  sim.add_option("--network",
+                 arguments.network,
+                 "With --track: NAME[:PROBABILITY], by commas, of: lose, duplicate,\n"
+                 "signals-pass-puts, takes-duplicates.")
+      ->type_name("LIST");
   sim.add_option("--trace", arguments.trace_path, "Timeline of the last run, for Perfetto.")
       ->type_name("FILE");
   return sim;
@@ -111,10 +189,20 @@ SimRuns check_sim_arguments(const SimArguments& arguments) {
   check_range("operations", limits.max_operations, 1, kMaxOperations);
   runs.options.kind = read_plan(arguments.plan);
   runs.options.faults = sim::FaultOptions::parse(arguments.faults);
+  if (!arguments.lose.empty()) {
+    runs.options.lose = sim::ChosenLoss::parse(arguments.lose);
+  }
+  check_other_worlds(arguments, runs);
   return runs;
 }
 
 int run_sim(SimRuns runs) {
+  if (runs.explored != nullptr) {
+    return run_exploration(*runs.explored, runs.explore_options);
+  }
+  if (runs.track) {
+    return run_tracks(runs, *runs.track);
+  }
   if (!runs.trace_path.empty()) {
     runs.options.at_end = [&](const sim::WeakMemory& memory) {
       write_sim_trace(memory, runs.trace_path);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "benchmarks/sim/exchange_plan.h"
+#include "benchmarks/sim/fault_judge.h"
 #include "benchmarks/sim/faults.h"
 #include "benchmarks/sim/naive_exchange.h"
 #include "benchmarks/sim/rank_program.h"
@@ -17,15 +18,6 @@
 #include "csrc/targets/sim/group_watch.h"
 
 namespace switchyard::sim {
-
-/// How a rank's part of a run ended.
-enum class RankEnd : std::uint8_t {
-  kActing,
-  kFinished,  ///< every operation of the plan
-  kFaulted,   ///< the group's fault
-  kGaveUp,    ///< an operation failed on damage
-  kLost,      ///< the victim
-};
 
 /// One run. How often who acts is drawn once, so that in some runs ranks, roles or stores lag far
 /// behind.
@@ -75,9 +67,8 @@ class ExchangeRun {
   void end_rank(int rank, RankEnd end);
   [[nodiscard]] bool is_acting(int rank) const { return end_of(rank) == RankEnd::kActing; }
   void check_nothing_is_lost();
+  void abort_victim();
   void check_faults();
-  void check_fault(int rank, const targets::Fault& fault);
-  void check_damage_fault(int rank, const targets::Fault& fault);
   [[nodiscard]] std::string describe_waits();
 
   const ExchangePlan& plan_;
@@ -93,6 +84,7 @@ class ExchangeRun {
   std::vector<int> role_paces_;  // by warp
   std::vector<RankProgram> programs_;
   std::vector<RankEnd> ends_;
+  FaultJudge judge_;
   std::uint64_t num_steps_ = 0;
   std::uint64_t victim_turns_ = 0;
   std::uint64_t last_progress_ns_ = 0;

@@ -13,7 +13,9 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
+#include <string_view>
 #include <unordered_set>
 #include <vector>
 
@@ -85,5 +87,17 @@ struct SmallWorld {
   int num_channels = 1;
 };
 ExchangePlan small_plan(const SmallWorld& world);
+
+/// The worlds that are explored, by the names of `switchyard sim --explore`.
+struct NamedWorld {
+  std::string_view name;
+  SmallWorld world;
+
+  /// The one line that explores it again.
+  [[nodiscard]] std::string command_line(const ExploreOptions& options) const;
+};
+std::span<const NamedWorld> small_worlds();
+/// Errors: InvalidArgument naming what there is
+const NamedWorld& small_world(std::string_view name);
 
 }  // namespace switchyard::sim

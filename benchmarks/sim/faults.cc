@@ -2,64 +2,34 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <random>
 
+#include "benchmarks/sim/probabilities.h"
 #include "csrc/protocol/packet.h"
 #include "switchyard/error.h"
 
 namespace switchyard::sim {
 namespace {
 
-struct NamedFault {
-  std::string_view name;
-  double FaultOptions::*probability;
-  double in_all;  ///< its probability under "all"
-};
+constexpr std::array<NamedProbability<FaultOptions>, 9> kFaults{
+    {{"delay", &FaultOptions::delay, 0.2},
+     {"reorder", &FaultOptions::reorder, 0.9},
+     {"slow", &FaultOptions::slow, 0.2},
+     {"dead", &FaultOptions::dead, 0.15},
+     {"stopped", &FaultOptions::stopped, 0.15},
+     {"aborts", &FaultOptions::aborts, 0.1},
+     {"flip", &FaultOptions::flip, 0.1},
+     {"tight", &FaultOptions::tight, 0.15},
+     {"wrap", &FaultOptions::wrap, 0.2}}};
 
-constexpr std::array<NamedFault, 9> kFaults{{{"delay", &FaultOptions::delay, 0.2},
-                                             {"reorder", &FaultOptions::reorder, 0.9},
-                                             {"slow", &FaultOptions::slow, 0.2},
-                                             {"dead", &FaultOptions::dead, 0.15},
-                                             {"stopped", &FaultOptions::stopped, 0.15},
-                                             {"aborts", &FaultOptions::aborts, 0.1},
-                                             {"flip", &FaultOptions::flip, 0.1},
-                                             {"tight", &FaultOptions::tight, 0.15},
-                                             {"wrap", &FaultOptions::wrap, 0.2}}};
+/// As FaultPlan::Loss has them, from its second on.
+constexpr std::array<std::string_view, 3> kLosses{"dead", "stopped", "aborts"};
 
-[[noreturn]] void refuse(std::string_view got) {
-  std::string names = "all";
-  for (const NamedFault& fault : kFaults) {
-    names += fmt::format(", {}", fault.name);
-  }
-  throw InvalidArgument(fmt::format(
-      "faults: got '{}', wanted NAME or NAME:PROBABILITY (0 to 1), by commas, of: {}", got, names));
-}
-
-void set_one(FaultOptions& options, std::string_view item) {
-  const std::size_t colon = item.find(':');
-  const std::string_view name = item.substr(0, colon);
-  double probability = 1;
-  if (colon != std::string_view::npos) {
-    const std::string_view number = item.substr(colon + 1);
-    const auto [end, error] =
-        std::from_chars(number.data(), number.data() + number.size(), probability);
-    if (error != std::errc{} || end != number.data() + number.size() || !(probability >= 0) ||
-        probability > 1) {
-      refuse(item);
-    }
-  }
-  bool known = name == "all";
-  for (const NamedFault& fault : kFaults) {
-    if (name == "all" || name == fault.name) {
-      options.*fault.probability = name == "all" ? fault.in_all * probability : probability;
-      known = true;
-    }
-  }
-  if (!known) {
-    refuse(item);
-  }
+ProbabilityList<FaultOptions> fault_list() {
+  return {"faults", kFaults};
 }
 
 /// Numbers from which a few operations lead over a wrap.
@@ -73,24 +43,11 @@ std::uint64_t draw_first_epoch(std::mt19937_64& random, int max_in_flight) {
 }  // namespace
 
 FaultOptions FaultOptions::parse(std::string_view text) {
-  FaultOptions options;
-  while (!text.empty()) {
-    const std::size_t comma = text.find(',');
-    set_one(options, text.substr(0, comma));
-    text = comma == std::string_view::npos ? std::string_view{} : text.substr(comma + 1);
-  }
-  return options;
+  return fault_list().parse(text);
 }
 
 std::string FaultOptions::describe() const {
-  std::string text;
-  for (const NamedFault& fault : kFaults) {
-    const double probability = this->*fault.probability;
-    if (probability != FaultOptions{}.*fault.probability) {
-      text += fmt::format("{}{}:{}", text.empty() ? "" : ",", fault.name, probability);
-    }
-  }
-  return text;
+  return fault_list().describe(*this);
 }
 
 std::string FaultPlan::describe() const {
@@ -148,11 +105,34 @@ FaultPlan draw_faults(const FaultOptions& options, const ExchangePlan& plan, std
   return faults;
 }
 
-bool BitFlip::on_visible(std::byte* to, std::size_t bytes, StoredAs stored_as) {
-  if (done_ || stored_as != in_ || left_-- != 0) {
+ChosenLoss ChosenLoss::parse(std::string_view text) {
+  const std::size_t first = text.find(':');
+  const std::size_t second = text.find(':', first == std::string_view::npos ? first : first + 1);
+  const auto name = std::find(kLosses.begin(), kLosses.end(), text.substr(0, first));
+  ChosenLoss chosen;
+  const auto read = [](std::string_view number, auto& value) {
+    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value);
+    return error == std::errc{} && end == number.data() + number.size();
+  };
+  if (second == std::string_view::npos || name == kLosses.end() ||
+      !read(text.substr(first + 1, second - first - 1), chosen.victim) || chosen.victim < 0 ||
+      !read(text.substr(second + 1), chosen.at)) {
+    throw InvalidArgument(fmt::format(
+        "lose: got '{}', wanted dead:RANK:TURN, stopped:RANK:TURN or aborts:RANK:TURN", text));
+  }
+  chosen.loss = static_cast<FaultPlan::Loss>(name - kLosses.begin() + 1);
+  return chosen;
+}
+
+std::string ChosenLoss::describe() const {
+  return fmt::format("{}:{}:{}", kLosses[static_cast<std::size_t>(loss) - 1], victim, at);
+}
+
+bool BitFlip::on_visible(int writer, std::byte* to, std::size_t bytes, StoredAs stored_as) {
+  if (hit_ || stored_as != in_ || left_-- != 0) {
     return false;
   }
-  done_ = true;
+  hit_ = {writer, to};
   const std::size_t bit = bit_ % (8 * bytes);
   to[bit / 8] ^= std::byte{1} << (bit % 8);
   return true;

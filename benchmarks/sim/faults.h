@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -32,6 +33,14 @@ struct FaultOptions {
 /// What is in store for one run.
 struct FaultPlan {
   enum class Loss : std::uint8_t { kNone, kDead, kStopped, kAborts };
+  /// Ways to break the group or what it says, to show that the judge notices.
+  enum class Control : std::uint8_t {
+    kNone,
+    kNamesAnotherRank,
+    kNamesAnotherStep,
+    kNamesAnotherOperation,
+    kNobodyDecides,  ///< ranks that raise at once each write their own fault
+  };
 
   bool delayed = false;
   bool in_order = false;
@@ -39,7 +48,7 @@ struct FaultPlan {
   Loss loss = Loss::kNone;
   int victim = -1;
   std::uint64_t loss_at = 0;  ///< after how many turns of the victim in which something changed
-  int blame_shift = 0;  ///< a control: the judge expects that the fault names victim + blame_shift
+  Control control = Control::kNone;
   bool flips = false;
   StoredAs flip_in = StoredAs::kWord;  ///< mailbox words, or metadata
   std::uint64_t flip_at = 0;           ///< such stores that arrive before the flipped one
@@ -53,19 +62,37 @@ struct FaultPlan {
 
 FaultPlan draw_faults(const FaultOptions& options, const ExchangePlan& plan, std::uint64_t seed);
 
+/// A loss at a chosen moment, in place of one drawn from the seed.
+struct ChosenLoss {
+  FaultPlan::Loss loss = FaultPlan::Loss::kDead;
+  int victim = 0;        ///< modulo the ranks of the plan
+  std::uint64_t at = 0;  ///< as FaultPlan::loss_at
+
+  /// "dead:RANK:TURN", "stopped:...", "aborts:...". Errors: InvalidArgument with what is wanted
+  static ChosenLoss parse(std::string_view text);
+  [[nodiscard]] std::string describe() const;
+};
+
 /// Flips one bit of what arrives.
 class BitFlip final : public StoreFaults {
  public:
+  /// What was damaged.
+  struct Hit {
+    int writer;
+    const std::byte* at;
+  };
+
   explicit BitFlip(const FaultPlan& plan)
       : in_(plan.flip_in), left_(plan.flip_at), bit_(plan.flip_bit) {}
 
-  bool on_visible(std::byte* to, std::size_t bytes, StoredAs stored_as) override;
+  bool on_visible(int writer, std::byte* to, std::size_t bytes, StoredAs stored_as) override;
+  [[nodiscard]] const std::optional<Hit>& hit() const { return hit_; }
 
  private:
   StoredAs in_;
   std::uint64_t left_;
   std::uint32_t bit_;
-  bool done_ = false;
+  std::optional<Hit> hit_;
 };
 
 }  // namespace switchyard::sim

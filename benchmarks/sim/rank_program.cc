@@ -19,6 +19,14 @@ const std::byte* copy_rows(const std::vector<std::byte>& rows, std::byte* to) {
   return to;
 }
 
+/// What an operation that met damage does to the group.
+std::optional<targets::Fault> fault_of(const runtime::Operation& operation) {
+  if (operation.flags.failed == 0 || !runtime::is_corrupt(operation)) {
+    return std::nullopt;
+  }
+  return runtime::corruption_fault(operation, operation.args_op().peers.rank);
+}
+
 }  // namespace
 
 void Outcomes::note(Ends& ends,
@@ -43,7 +51,7 @@ void Outcomes::note(Ends& ends,
                                       failed ? "failed" : "succeeded",
                                       alike ? "" : ", but not alike on every rank",
                                       World::describe_failure(operation)),
-                          failed && runtime::is_corrupt(operation));
+                          fault_of(operation));
   }
   end = first;
 }
@@ -87,6 +95,22 @@ RankProgram::RankProgram(
 bool RankProgram::done() const {
   return next_ == plan_.operations.size() && world_.rank(rank_).running().empty() &&
          choices().empty();
+}
+
+std::optional<PlannedOperation> RankProgram::operation_of(std::uint64_t epoch) const {
+  for (const PlannedOperation& each : plan_.operations) {
+    const auto index = static_cast<std::size_t>(each.index);
+    const runtime::Operation* issued = nullptr;
+    if (each.is_dispatch) {
+      issued = dispatched_[index].operation.get();
+    } else {
+      issued = combined_[index].operation.get();
+    }
+    if (issued != nullptr && issued->epoch == epoch) {
+      return each;
+    }
+  }
+  return std::nullopt;
 }
 
 bool RankProgram::step(std::mt19937_64& random) {

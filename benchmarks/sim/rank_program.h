@@ -11,15 +11,16 @@
 #include "benchmarks/sim/guarded_buffer.h"
 #include "benchmarks/sim/naive_exchange.h"
 #include "benchmarks/sim/world.h"
+#include "csrc/targets/fault.h"
 
 namespace switchyard::sim {
 
 /// An operation ended in a way that nothing in the plan explains.
 class OperationFailed : public ModelViolation {
  public:
-  OperationFailed(const std::string& what, bool is_corrupt)
-      : ModelViolation(what), corrupt(is_corrupt) {}
-  bool corrupt;  ///< on what a peer sent: the group fails
+  OperationFailed(const std::string& what, const std::optional<targets::Fault>& of_group)
+      : ModelViolation(what), fault(of_group) {}
+  std::optional<targets::Fault> fault;  ///< on what a peer sent: the group fails
 };
 
 /// How operations ended. Every rank must see the same end.
@@ -57,6 +58,8 @@ class RankProgram {
   bool step(std::mt19937_64& random);
   /// Everything was issued, finished, checked and released.
   [[nodiscard]] bool done() const;
+  /// What was issued under this number.
+  [[nodiscard]] std::optional<PlannedOperation> operation_of(std::uint64_t epoch) const;
 
  private:
   struct Dispatched {

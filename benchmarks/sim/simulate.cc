@@ -19,6 +19,17 @@ ExchangePlan plan_of(const SimOptions& options, std::uint64_t seed) {
                                           : make_withdrawal_plan(seed, options.limits);
 }
 
+FaultPlan faults_of(const SimOptions& options, const ExchangePlan& plan, std::uint64_t seed) {
+  FaultPlan faults = draw_faults(options.faults, plan, seed);
+  if (options.lose) {
+    faults.loss = options.lose->loss;
+    faults.victim = options.lose->victim % plan.num_ranks;
+    faults.loss_at = options.lose->at;
+  }
+  faults.control = options.control;
+  return faults;
+}
+
 /// Runs to the end; what went wrong, if anything did.
 std::optional<std::string> run_to_end(ExchangeRun& run, const SimOptions& options) {
   std::optional<std::string> problem;
@@ -77,13 +88,14 @@ std::string SimOptions::command_line(std::uint64_t seed) const {
   line += limits.refusals ? " --refusals" : "";
   const std::string fault_text = faults.describe();
   add("--faults", fault_text, fault_text.empty());
+  add("--lose", lose ? lose->describe() : "", !lose);
   add("--weaken", weaken, weaken.empty());
   return line;
 }
 
 SimReport simulate(const SimOptions& options, std::uint64_t seed, SiteLog* sites) {
   const ExchangePlan plan = plan_of(options, seed);
-  const FaultPlan faults = draw_faults(options.faults, plan, seed);
+  const FaultPlan faults = faults_of(options, plan, seed);
   WorldOptions world = world_options(plan, seed);
   world.memory.weakened_site = options.weaken;
   world.memory.sites = sites;
@@ -98,6 +110,7 @@ SimReport simulate(const SimOptions& options, std::uint64_t seed, SiteLog* sites
     const RankEnd end = run.end_of(rank);
     report.faulted = report.faulted || end == RankEnd::kFaulted || end == RankEnd::kGaveUp;
   }
+  report.lost = faults.victim >= 0 && run.end_of(faults.victim) == RankEnd::kLost;
   const int num_survivors = plan.num_ranks - (faults.victim >= 0 ? 1 : 0);
   if (!problem && num_survivors > 0 && (faults.victim >= 0 || report.faulted)) {
     problem = run_survivors(options, num_survivors, seed);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "benchmarks/sim/exchange_plan.h"
@@ -21,6 +22,8 @@ struct SimOptions {
   PlanKind kind = PlanKind::kMixed;
   PlanLimits limits{};
   FaultOptions faults{};
+  std::optional<ChosenLoss> lose{};
+  FaultPlan::Control control = FaultPlan::Control::kNone;  ///< for tests of the judge
   std::string
       weaken{};  ///< an ordered operation of csrc/protocol that orders nothing, "FILE.h:LINE"
   std::function<void(const WeakMemory&)> at_end{};  ///< gets the memory of each run, and its events
@@ -35,6 +38,7 @@ struct SimReport {
   std::string plan;     ///< what was to be done, and what was in store
   std::uint64_t num_steps = 0;
   bool faulted = false;  ///< the group failed, as it had to
+  bool lost = false;     ///< the run came to the moment at which it loses a rank
 };
 
 /// Runs one seed. When the run loses a rank, or its group failed, those who are left go on as a new

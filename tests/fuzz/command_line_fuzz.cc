@@ -25,6 +25,9 @@ void check_sim(const switchyard::bench::SimRuns& runs) {
          "no operation to draw");
   expect(limits.max_tokens >= 0 && limits.max_channels >= 1 && limits.max_operations >= 1,
          "nothing to exchange");
+  expect(!runs.options.lose || runs.options.lose->victim >= 0, "nobody to lose");
+  expect(!runs.track || (runs.track->num_slots >= 1 && runs.explored == nullptr),
+         "a track without slots, or two worlds at once");
 }
 
 }  // namespace

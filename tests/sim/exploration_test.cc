@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <array>
+#include <cctype>
 #include <string>
 
 #include "benchmarks/sim/explore.h"
@@ -13,35 +13,7 @@
 namespace switchyard::test {
 namespace {
 
-struct Case {
-  const char* name;
-  sim::SmallWorld world;
-};
-
-const std::array<Case, 15>& cases() {
-  static const std::array<Case, 15> all{{
-      {"DispatchRankMajor", {}},
-      {"DispatchExpertMajor", {.layout = Layout::kExpertMajor}},
-      {"DispatchExpertMajorWithCopiesByReceiver",
-       {.layout = Layout::kExpertMajor, .expert_copies = ExpertCopies::kByReceiver}},
-      {"DispatchPadded", {.layout = Layout::kPadded}},
-      {"DispatchPaddedWithPlacesGivenAhead", {.layout = Layout::kPadded, .repeats = true}},
-      {"DispatchAlongAHandle", {.follows = true}},
-      {"DispatchThatOneRankRefuses", {.refused = true}},
-      {"DispatchPaddedThatOneRankRefuses", {.layout = Layout::kPadded, .refused = true}},
-      {"CombineOfRowsInTheHeap", {.combines = true}},
-      {"CombineOfPrivateRows", {.combines = true, .expert_rows = sim::ExpertRows::kPrivate}},
-      {"CombineExpertMajor", {.layout = Layout::kExpertMajor, .combines = true}},
-      {"DispatchRankMajorOnTwoChannels", {.num_channels = 2}},
-      {"CombineOfPrivateRowsOnTwoChannels",
-       {.combines = true, .expert_rows = sim::ExpertRows::kPrivate, .num_channels = 2}},
-      {"DispatchRankMajorAmongThree", {.num_ranks = 3}},
-      {"CombineOfRowsInTheHeapAmongThree", {.combines = true, .num_ranks = 3}},
-  }};
-  return all;
-}
-
-class ExplorationTest : public testing::TestWithParam<Case> {};
+class ExplorationTest : public testing::TestWithParam<sim::NamedWorld> {};
 
 TEST_P(ExplorationTest, FindsNothingInAnyOrder) {
   if (kSanitized) {
@@ -52,7 +24,8 @@ TEST_P(ExplorationTest, FindsNothingInAnyOrder) {
     if (keep_blocked && !is_small) {
       break;
     }
-    sim::Explorer explorer(sim::small_plan(GetParam().world), {.keep_blocked = keep_blocked});
+    const sim::ExploreOptions options{.keep_blocked = keep_blocked};
+    sim::Explorer explorer(sim::small_plan(GetParam().world), options);
     const sim::Exploration found = explorer.explore();
     fmt::print("  {:42} {:>9} states {:>9} steps {:>6} ends{}\n",
                GetParam().name,
@@ -60,8 +33,8 @@ TEST_P(ExplorationTest, FindsNothingInAnyOrder) {
                found.num_steps,
                found.num_ends,
                keep_blocked ? ", blocked steps gone on with" : "");
-    EXPECT_EQ(found.problem, "");
-    EXPECT_TRUE(found.complete);
+    EXPECT_EQ(found.problem, "") << "replay: " << GetParam().command_line(options);
+    EXPECT_TRUE(found.complete) << "replay: " << GetParam().command_line(options);
   }
 }
 
@@ -103,10 +76,23 @@ TEST(ExplorationControl, FindsTheRunThatGoesWrongWhenOneOperationOrdersNothing) 
   }
 }
 
+/// "dispatch-two-channels" as DispatchTwoChannels.
+std::string test_name(const testing::TestParamInfo<sim::NamedWorld>& each) {
+  std::string name;
+  bool starts_word = true;
+  for (const char c : each.param.name) {
+    if (c != '-') {
+      name += starts_word ? static_cast<char>(std::toupper(c)) : c;
+    }
+    starts_word = c == '-';
+  }
+  return name;
+}
+
 INSTANTIATE_TEST_SUITE_P(Exploration,
                          ExplorationTest,
-                         testing::ValuesIn(cases()),
-                         [](const auto& each) { return std::string(each.param.name); });
+                         testing::ValuesIn(sim::small_worlds().begin(), sim::small_worlds().end()),
+                         test_name);
 
 }  // namespace
 }  // namespace switchyard::test

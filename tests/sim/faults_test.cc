@@ -62,24 +62,16 @@ TEST(Faults, EverythingAtOnceEndsWell) {
   EXPECT_GT(expect_seeds_pass(2000, options), 0U);
 }
 
-/// One plan in which `victim` is lost after `turns` of its turns; whether it was lost at all.
-bool run_loss(std::uint64_t seed, Loss loss, int victim, std::uint64_t turns, int blame_shift = 0) {
-  const sim::ExchangePlan plan = sim::make_plan(seed, {.max_channels = 1, .max_operations = 3});
-  sim::FaultPlan faults;
-  faults.loss = loss;
-  faults.victim = victim % plan.num_ranks;
-  faults.loss_at = turns;
-  faults.blame_shift = blame_shift;
-  sim::ExchangeRun run(plan, sim::world_options(plan, seed), faults);
-  try {
-    run.run();
-  } catch (const sim::ModelViolation& violation) {
-    EXPECT_NE(blame_shift, 0) << "seed " << seed << " victim " << faults.victim << " after "
-                              << turns << " turns: " << violation.what() << "\n"
-                              << plan.describe() << run.trace_text(20);
-    return false;
-  }
-  return run.end_of(faults.victim) == sim::RankEnd::kLost;
+/// One plan in which `victim` is lost after `turns` of its turns.
+sim::SimReport run_loss(std::uint64_t seed,
+                        Loss loss,
+                        int victim,
+                        std::uint64_t turns,
+                        sim::FaultPlan::Control control = {}) {
+  return sim::simulate({.limits = {.max_channels = 1, .max_operations = 3},
+                        .lose = sim::ChosenLoss{loss, victim, turns},
+                        .control = control},
+                       seed);
 }
 
 TEST(Faults, SurvivorsNameTheLostRankWhicheverTurnWasItsLast) {
@@ -88,11 +80,13 @@ TEST(Faults, SurvivorsNameTheLostRankWhicheverTurnWasItsLast) {
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     for (const Loss loss : {Loss::kDead, Loss::kStopped, Loss::kAborts}) {
       for (int victim = 0; victim < 2; ++victim) {
-        std::uint64_t turns = 0;
-        while (run_loss(seed, loss, victim, turns) && !HasFailure()) {
-          ++turns;
+        bool lost = true;
+        for (std::uint64_t turns = 0; lost && !HasFailure(); ++turns) {
+          const sim::SimReport report = run_loss(seed, loss, victim, turns);
+          EXPECT_TRUE(report.ok) << report.problem;
+          lost = report.lost;
+          num_losses += lost ? 1 : 0;
         }
-        num_losses += turns;
       }
     }
   }
@@ -101,8 +95,29 @@ TEST(Faults, SurvivorsNameTheLostRankWhicheverTurnWasItsLast) {
 }
 
 TEST(FaultsControl, TheJudgeNoticesAFaultThatNamesAnotherRank) {
-  EXPECT_FALSE(run_loss(3, Loss::kDead, 0, 20, 1));
-  EXPECT_FALSE(run_loss(3, Loss::kAborts, 0, 20, 1));
+  const auto control = sim::FaultPlan::Control::kNamesAnotherRank;
+  EXPECT_FALSE(run_loss(3, Loss::kDead, 0, 20, control).ok);
+  EXPECT_FALSE(run_loss(3, Loss::kAborts, 0, 20, control).ok);
+}
+
+TEST(FaultsControl, TheJudgeNoticesAFaultThatNamesAnotherStepOrOperation) {
+  for (const auto control : {sim::FaultPlan::Control::kNamesAnotherStep,
+                             sim::FaultPlan::Control::kNamesAnotherOperation}) {
+    EXPECT_FALSE(run_loss(3, Loss::kDead, 0, 20, control).ok);
+    EXPECT_FALSE(run_loss(3, Loss::kStopped, 0, 20, control).ok);
+    EXPECT_FALSE(run_loss(3, Loss::kAborts, 0, 20, control).ok);
+  }
+}
+
+TEST(FaultsControl, TheJudgeNoticesWithin100SeedsWhenRanksTellOfDifferentFaults) {
+  int num_noticed = 0;
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    const sim::SimOptions options{.limits = {.min_ranks = 4},
+                                  .faults = {.dead = 1},
+                                  .control = sim::FaultPlan::Control::kNobodyDecides};
+    num_noticed += sim::simulate(options, seed).ok ? 0 : 1;
+  }
+  EXPECT_GT(num_noticed, 0);
 }
 
 TEST(FaultsControl, TheJudgeNoticesAGroupThatIsNeverTold) {

@@ -102,7 +102,10 @@ TEST(InterleavingControl, IsNoticedWithin50SeedsWhenOneSlotIsMissing) {
 /// Flips a bit of every row that becomes visible.
 class RowDamage final : public sim::StoreFaults {
  public:
-  bool on_visible(std::byte* to, std::size_t /*bytes*/, sim::StoredAs stored_as) override {
+  bool on_visible(int /*writer*/,
+                  std::byte* to,
+                  std::size_t /*bytes*/,
+                  sim::StoredAs stored_as) override {
     if (stored_as == sim::StoredAs::kRow) {
       *to ^= std::byte{1};
     }

@@ -5,8 +5,11 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <set>
+#include <sstream>
 #include <string>
+#include <vector>
 
 #include "benchmarks/cli/bench_options.h"
 #include "nlohmann/json.hpp"
@@ -50,6 +53,11 @@ TEST(SimCommand, RefusesWhatCannotBe) {
                                              {"--runs", "many"},
                                              {"--tokens", "70000"},
                                              {"--plan", "none"},
+                                             {"--lose", "dead:1"},
+                                             {"--lose", "asleep:1:2"},
+                                             {"--explore", "everything"},
+                                             {"--network", "lose"},
+                                             {"--track", "1000"},
                                              {"--faults", "dead:2"}}) {
     const bench::ParsedCommandLine parsed = parse({"sim", wrong[0], wrong[1]});
     EXPECT_EQ(parsed.exit_code, bench::kExitBadArguments) << wrong[0];
@@ -77,6 +85,90 @@ TEST(SimCommand, FailsWhenAnOrderedOperationIsWeakened) {
     }
   }
   FAIL() << "no run publishes rows";
+}
+
+/// Where a function of csrc/protocol releases or acquires.
+std::string site_in(const std::string& function) {
+  sim::SiteLog log;
+  (void)sim::simulate({}, 1, &log);
+  for (const auto& [site, use] : log.uses()) {
+    if (use.function == function) {
+      return site;
+    }
+  }
+  ADD_FAILURE() << "no run comes to " << function;
+  return "";
+}
+
+/// The line that a failure prints, run as a user would: it must fail with the very same words.
+void expect_replays(const std::string& problem) {
+  const std::string mark = "replay: switchyard ";
+  const std::size_t at = problem.rfind(mark);
+  ASSERT_NE(at, std::string::npos) << problem;
+  std::istringstream line(problem.substr(at + mark.size()));
+  const std::vector<std::string> words{std::istream_iterator<std::string>(line), {}};
+  const bench::ParsedCommandLine parsed = parse(words);
+  ASSERT_TRUE(parsed.sim) << parsed.message;
+  testing::internal::CaptureStdout();
+  const int exit_code = bench::run_sim(*parsed.sim);
+  const std::string printed = testing::internal::GetCapturedStdout();
+  EXPECT_EQ(exit_code, bench::kExitFailed) << printed;
+  EXPECT_NE(printed.find(problem), std::string::npos) << printed << "wanted:\n" << problem;
+}
+
+/// What the first of 100 seeds says that goes wrong.
+std::string first_problem(const sim::SimOptions& options) {
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    const sim::SimReport report = sim::simulate(options, seed);
+    if (!report.ok) {
+      return report.problem;
+    }
+  }
+  return "none of 100 seeds goes wrong";
+}
+
+TEST(SimCommand, ReplaysAFailureOfSeededRunsByItsLine) {
+  expect_replays(first_problem({.weaken = site_in("ScaleUpSend::publish")}));
+  expect_replays(first_problem({.kind = sim::PlanKind::kWithdrawals,
+                                .limits = {.min_in_flight = 2, .max_in_flight = 3},
+                                .faults = sim::FaultOptions::parse("all:0.1"),
+                                .weaken = site_in("MailboxWriter::post")}));
+}
+
+TEST(SimCommand, ReplaysAFailureWithALossAtAChosenTurnByItsLine) {
+  expect_replays(first_problem({.limits = {.max_channels = 1, .max_operations = 3},
+                                .lose = sim::ChosenLoss{sim::FaultPlan::Loss::kDead, 1, 40},
+                                .weaken = site_in("ScaleUpSend::publish")}));
+}
+
+TEST(SimCommand, ReplaysAFailureOfATrackByItsLine) {
+  const sim::TrackOptions options{.num_slots = 2,
+                                  .network = {.duplicate = 0.3, .takes_duplicates = 0.5}};
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    const sim::TrackReport report = sim::run_track(options, seed);
+    if (report.end == sim::TrackEnd::kWrong) {
+      expect_replays(report.problem);
+      return;
+    }
+  }
+  FAIL() << "none of 100 seeds goes wrong";
+}
+
+TEST(SimCommand, ReplaysAFailureOfAnExplorationByItsLine) {
+  const sim::NamedWorld& world = sim::small_world("dispatch");
+  const sim::ExploreOptions options{.weaken = site_in("ScaleUpSend::publish")};
+  sim::Explorer explorer(sim::small_plan(world.world), options);
+  const sim::Exploration found = explorer.explore();
+  expect_replays(found.problem + "\nreplay: " + world.command_line(options) + "\n");
+}
+
+TEST(SimCommand, ExploresASmallWorldAndRunsATrack) {
+  const auto explored = parse({"sim", "--explore", "dispatch", "--keep-blocked"});
+  ASSERT_TRUE(explored.sim) << explored.message;
+  EXPECT_EQ(bench::run_sim(*explored.sim), bench::kExitOk);
+  const auto track = parse({"sim", "--track", "3", "--runs", "50", "--network", "lose:0.1"});
+  ASSERT_TRUE(track.sim) << track.message;
+  EXPECT_EQ(bench::run_sim(*track.sim), bench::kExitOk);
 }
 
 TEST(SimCommand, RefusesToWeakenWhatNoRunComesTo) {

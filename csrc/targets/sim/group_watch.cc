@@ -10,6 +10,7 @@ GroupWatch::GroupWatch(int num_ranks, std::uint64_t timeout_ns, const Clock& clo
 void GroupWatch::lose(int rank, bool ended) {
   states_[index(rank)].acts = false;
   states_[index(rank)].ended = ended;
+  std::erase_if(raises_, [rank](const Raise& each) { return each.raiser == rank; });
 }
 
 bool GroupWatch::expired(int rank) const {
@@ -33,35 +34,36 @@ bool GroupWatch::look(int rank, SimRole& role, std::uint64_t epoch, const WaitOf
     return false;
   }
   if (ended) {
-    raise({ErrorCode::kPeerLost, rank, role.kind(), role.wait(), epoch});
+    raise(rank, {ErrorCode::kPeerLost, rank, role.kind(), role.wait(), epoch});
   } else {
-    raise(targets::follow_waits({ErrorCode::kTimeout, rank, role.kind(), role.wait(), epoch},
+    raise(rank,
+          targets::follow_waits({ErrorCode::kTimeout, rank, role.kind(), role.wait(), epoch},
                                 static_cast<int>(states_.size()),
                                 wait_of));
   }
   return true;
 }
 
-void GroupWatch::raise(const targets::Fault& fault) {
-  for (std::size_t rank = 0; rank < states_.size(); ++rank) {
-    if (static_cast<int>(rank) == fault.reporter) {
-      // Its own board is the first that it can see.
-      states_[rank].fault = states_[rank].fault.value_or(fault);
-    } else {
-      on_their_way_.push_back({static_cast<int>(rank), fault});
-    }
-  }
+void GroupWatch::raise(int raiser, const targets::Fault& fault) {
+  raises_.push_back({raiser, fault});
+  raised_.push_back(fault);
 }
 
-bool GroupWatch::deliver_one(std::mt19937_64& random) {
-  if (on_their_way_.empty()) {
+bool GroupWatch::write_one(std::mt19937_64& random) {
+  if (raises_.empty()) {
     return false;
   }
-  const auto at = static_cast<std::ptrdiff_t>(random() % on_their_way_.size());
-  const Message message = on_their_way_[static_cast<std::size_t>(at)];
-  on_their_way_.erase(on_their_way_.begin() + at);
-  auto& there = states_[index(message.to)].fault;
-  there = there.value_or(message.fault);
+  const auto at = static_cast<std::ptrdiff_t>(random() % raises_.size());
+  Raise& raise = raises_[static_cast<std::size_t>(at)];
+  std::optional<targets::Fault>& record = states_[raise.next].fault;
+  if (!record) {
+    record = raise.fault;
+  } else if (raise.next == 0 && rank0_decides_) {
+    raise.fault = *record;
+  }
+  if (++raise.next == states_.size()) {
+    raises_.erase(raises_.begin() + at);
+  }
   return true;
 }
 

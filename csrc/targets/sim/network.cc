@@ -72,12 +72,12 @@ void Network::arrive(const Message& message) {
   const bool had = message.number < there.next || there.early.contains(message.number) ||
                    there.held_back.contains(message.number);
   if (had) {
-    if (options_.takes_duplicates) {
+    if (happens(options_.takes_duplicates)) {
       take_effect(message);
     }
     return;
   }
-  if (message.source != nullptr || options_.signals_pass_puts) {
+  if (message.source != nullptr || happens(options_.signals_pass_puts)) {
     take_effect(message);
     there.early.insert(message.number);
   } else {

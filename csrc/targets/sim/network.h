@@ -23,8 +23,8 @@ struct NetworkOptions {
   double lose = 0;       ///< probability, for each message
   double duplicate = 0;  ///< probability, for each message
   // Ways to break the promise, to show that tests notice.
-  bool signals_pass_puts = false;
-  bool takes_duplicates = false;
+  double signals_pass_puts = 0;  ///< probability, for each signal
+  double takes_duplicates = 0;   ///< probability, for each message that comes again
 };
 
 /// One ordered stream from a rank to another.

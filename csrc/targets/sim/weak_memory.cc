@@ -332,7 +332,7 @@ void WeakMemory::publish(Stores& stores, std::size_t index) {
   put(store);
   const StoredAs stored_as = store.source == nullptr ? StoredAs::kWord : store.source->stored_as;
   if (options_.faults != nullptr && heaps_.peers(0).rank_of(store.to) >= 0 &&
-      options_.faults->on_visible(store.to, store.bytes, stored_as)) {
+      options_.faults->on_visible(warp_rank(store.warp), store.to, store.bytes, stored_as)) {
     trace(store.warp, "  damaged:", store.to, store.value);
   }
 }

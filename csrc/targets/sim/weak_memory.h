@@ -45,8 +45,9 @@ class StoreFaults {
   StoreFaults& operator=(const StoreFaults&) = delete;
   virtual ~StoreFaults() = default;
 
-  /// May change the bytes that became visible at `to`, in a heap. True when it did.
-  virtual bool on_visible(std::byte* to, std::size_t bytes, StoredAs stored_as) = 0;
+  /// May change the bytes of rank `writer` that became visible at `to`, in a heap. True when it
+  /// did.
+  virtual bool on_visible(int writer, std::byte* to, std::size_t bytes, StoredAs stored_as) = 0;
 };
 
 /// Decides at a read whether a store that may be visible by now is: how an exploration, instead of
