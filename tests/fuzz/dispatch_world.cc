@@ -85,7 +85,8 @@ MailboxEnds FuzzedDispatch::ends() const {
   return {along_handle_
               ? protocol::kFirstBaseWord
               : protocol::kFirstCountWord + static_cast<std::uint32_t>(problem.experts_per_rank),
-          protocol::kFirstBaseWord + static_cast<std::uint32_t>(problem.bases_per_rank())};
+          protocol::kFirstBaseWord + static_cast<std::uint32_t>(problem.bases_per_rank()),
+          operation_->args.padded.signature};
 }
 
 void FuzzedDispatch::run() {

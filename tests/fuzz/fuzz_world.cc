@@ -19,9 +19,10 @@ constexpr int kInFlight = 2;
 /// Something of a peer's that may be written over.
 struct Place {
   Word* word;
-  Word* mailbox;  // hello or answer that it lies in, or null
+  Word* mailbox;  // hello, answer or three words of a permit that it lies in, or null
   MessageKind kind;
   int peer;
+  std::uint32_t tag;
 };
 
 /// `index` among the words that are no checks.
@@ -36,38 +37,65 @@ Place pick_place(FuzzInput& input, const OperationArgs& op) {
     case 0: {
       Word* hello = op.hello_from(peer);
       const std::uint32_t index = input.below(protocol::kHeadCheckWord + 1 + kValues);
-      return {
-          hello + skip_check(index, protocol::kHeadCheckWord), hello, MessageKind::kHello, peer};
+      return {hello + skip_check(index, protocol::kHeadCheckWord),
+              hello,
+              MessageKind::kHello,
+              peer,
+              op.epoch};
     }
     case 1: {
       Word* answer = op.answer_from(peer);
       const std::uint32_t index = input.below(protocol::kHeadCheckWord + 2 + kValues);
-      return {
-          answer + skip_check(index, protocol::kHeadCheckWord), answer, MessageKind::kAnswer, peer};
+      return {answer + skip_check(index, protocol::kHeadCheckWord),
+              answer,
+              MessageKind::kAnswer,
+              peer,
+              op.epoch};
     }
     case 2: {
-      Word* permit = op.permit_from(peer, input.flip() ? op.epoch : op.epoch - 1);
-      const std::uint32_t index = input.below(protocol::kNumPermitWords - 2);
-      return {permit + skip_check(index, protocol::kPermitCheckWord),
-              nullptr,
-              MessageKind::kPermit,
-              peer};
+      // Of this operation, or what the one before offered to the next.
+      const bool next = input.flip();
+      const std::uint32_t tag = next ? op.epoch - 1 : op.epoch;
+      Word* permit = op.permit_from(peer, tag) +
+                     (next ? protocol::kNextSignatureWord : protocol::kPermitSignatureWord);
+      return {permit + input.below(protocol::kPermitCheckWord),
+              permit,
+              next ? MessageKind::kNextPermit : MessageKind::kPermit,
+              peer,
+              tag};
     }
     default:
       return {op.progress_from(peer, static_cast<int>(input.below(kNumChannels))),
               nullptr,
               MessageKind::kProgress,
-              peer};
+              peer,
+              op.epoch};
   }
 }
 
 /// Writes the check of words [begin, end) behind them.
 void seal(const Place& place, const OperationArgs& op, std::uint32_t begin, std::uint32_t end) {
-  protocol::MessageCheck check = op.check_from(place.peer, place.kind);
+  protocol::MessageCheck check{place.kind, place.tag, place.peer, op.peers.rank};
   for (std::uint32_t index = begin; index < end; ++index) {
     check.add(protocol::word_value(place.mailbox[index]));
   }
-  place.mailbox[end] = protocol::make_word(op.epoch, check.value());
+  place.mailbox[end] = protocol::make_word(place.tag, check.value());
+}
+
+/// A region that was scribbled belongs to a permit that is looked at; only its signature says so.
+void seal_permit(const Place& place, const OperationArgs& op, std::uint32_t signature) {
+  if (place.word != place.mailbox) {
+    *place.mailbox = protocol::make_word(place.tag, signature);
+  }
+  seal(place, op, 0, protocol::kPermitCheckWord);
+}
+
+void seal_message(const Place& place, const OperationArgs& op, const MailboxEnds& ends) {
+  seal(place, op, 0, protocol::kHeadCheckWord);
+  seal(place,
+       op,
+       protocol::kNumHeadWords,
+       place.kind == MessageKind::kHello ? ends.hello : ends.answer);
 }
 
 }  // namespace
@@ -120,13 +148,11 @@ void FuzzWorld::scribble(FuzzInput& input, const MailboxEnds& ends, const Operat
       continue;
     }
     *place.word =
-        protocol::make_word(op.epoch, how == 0 ? input.below(32) : input.number<std::uint32_t>());
-    if (place.mailbox != nullptr) {
-      seal(place, op, 0, protocol::kHeadCheckWord);
-      seal(place,
-           op,
-           protocol::kNumHeadWords,
-           place.kind == MessageKind::kHello ? ends.hello : ends.answer);
+        protocol::make_word(place.tag, how == 0 ? input.below(32) : input.number<std::uint32_t>());
+    if (place.kind == MessageKind::kPermit || place.kind == MessageKind::kNextPermit) {
+      seal_permit(place, op, ends.permit_signature);
+    } else if (place.mailbox != nullptr) {
+      seal_message(place, op, ends);
     }
   }
 }
@@ -160,7 +186,7 @@ void TruePeer::put_message(MessageKind kind,
                            const std::vector<std::uint64_t>& values) const {
   put(mailbox, {op_.signature, 0, 0, 0});
   put(mailbox + protocol::kNumHeadWords, values);
-  const Place place{mailbox, mailbox, kind, peer_};
+  const Place place{mailbox, mailbox, kind, peer_, op_.epoch};
   seal(place, op_, 0, protocol::kHeadCheckWord);
   seal(place,
        op_,

@@ -24,10 +24,11 @@ inline constexpr int kNumChannels = 2;
 inline constexpr int kHidden = 8;
 inline constexpr std::size_t kRowBytes = 16;  // bf16
 
-/// Words of a hello and an answer, without the check behind them.
+/// Words of a hello and an answer, without the check behind them, and what a permit is for.
 struct MailboxEnds {
   std::uint32_t hello;
   std::uint32_t answer;
+  std::uint32_t permit_signature = 0;
 };
 
 class FuzzWorld {
