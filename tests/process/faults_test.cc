@@ -18,6 +18,7 @@
 #include "benchmarks/common/token_data.h"
 #include "benchmarks/common/verifier.h"
 #include "switchyard/switchyard.h"
+#include "tests/support/footprint.h"
 #include "tests/support/moe_group.h"
 #include "tests/support/process.h"
 #include "tests/support/shared_value.h"
@@ -76,13 +77,7 @@ struct Rank {
   }
 };
 
-std::size_t entries_in_shared_memory() {
-  const std::filesystem::directory_iterator folder("/dev/shm");
-  return static_cast<std::size_t>(
-      std::count_if(begin(folder), end(folder), [](const std::filesystem::directory_entry& entry) {
-        return entry.path().filename().string().starts_with("switchyard");
-      }));
-}
+using test::entries_in_shared_memory;
 
 TEST(Processes, ExchangeVerifiedRowsOverSharedMemory) {
   const auto exits = test::run_ranks(4, [](Bootstrap& bootstrap) {
@@ -93,7 +88,7 @@ TEST(Processes, ExchangeVerifiedRowsOverSharedMemory) {
     bootstrap.barrier();
   });
   EXPECT_THAT(exits, ::testing::Each(kSuccess));
-  EXPECT_EQ(entries_in_shared_memory(), 0U);
+  EXPECT_EQ(entries_in_shared_memory(), 0);
 }
 
 using test::SharedValue;
@@ -164,7 +159,7 @@ TEST(Processes, AKilledRankIsNamedByAllOthersWithinTheDeadline) {
       EXPECT_EQ(exits[static_cast<std::size_t>(rank)], rank == victim ? kKilled : kSuccess)
           << "round " << round << " rank " << rank << " victim " << victim;
     }
-    EXPECT_EQ(entries_in_shared_memory(), 0U);
+    EXPECT_EQ(entries_in_shared_memory(), 0);
   }
 }
 

@@ -30,6 +30,7 @@ inline constexpr ProcessExit kSuccess{.exit_code = 0};
 /// Exit codes of a forked process whose body did not simply return.
 inline constexpr int kExpectationFailed = 1;  ///< a GoogleTest expectation failed in it
 inline constexpr int kThrew = 2;              ///< an exception left the body; its text is on stderr
+inline constexpr int kLeaked = 3;  ///< AddressSanitizer found memory that nobody can reach
 
 /// Forked processes. Those that run when it is destroyed, or when the test itself dies, are killed.
 class Processes {
