@@ -137,6 +137,76 @@ TEST(EmulatedFailures, AnEntryThatIsNoExpertIsReportedAndTakenForNone) {
   });
 }
 
+/// The messages of rank 1 to rank 0.
+enum class Message : std::uint8_t { kHello, kAnswer, kArrival };
+
+/// Flips a bit of one word of the second operation on its way from rank 1 to rank 0.
+class Damage final : public Interference {
+ public:
+  Damage(const protocol::ControlLayout& control, Message message)
+      : tag_(protocol::epoch_tag(2, control.num_slots)) {
+    const std::uint32_t slot = tag_ % control.num_slots;
+    const std::uint64_t first_value = protocol::kNumHeadWords * sizeof(protocol::Word);
+    at_ = message == Message::kHello    ? control.hello(slot, 1) + first_value
+          : message == Message::kAnswer ? control.answer(slot, 1) + first_value
+                                        : control.progress(slot, 1, 0);
+  }
+
+  protocol::Word carry(int owner, std::uint64_t offset, protocol::Word value) override {
+    const bool hit = owner == 0 && offset == at_ && protocol::word_tag(value) == tag_;
+    num_hits_ += hit ? 1 : 0;
+    return hit ? value ^ 1U : value;
+  }
+  [[nodiscard]] int num_hits() const { return num_hits_; }
+
+ private:
+  std::uint32_t tag_;
+  std::uint64_t at_;
+  int num_hits_ = 0;
+};
+
+void expect_damage(std::uint64_t seed, Message message) {
+  const ExchangePlan plan = plan_of(seed);
+  const bool padded = plan.dispatches.front().layout == Layout::kPadded;
+  if (message == Message::kAnswer && padded) {
+    return;  // has permits instead
+  }
+  SCOPED_TRACE("--seed=" + std::to_string(seed) + "\n" + plan.describe());
+  const WorldOptions options = world_options(plan, seed);
+  Damage damage(World::control_of(options), message);
+  EmulatedGroup group(plan, seed, options, damage, kLong);
+  ASSERT_NO_THROW(group.run());
+  ASSERT_EQ(damage.num_hits(), 1);
+  const cuda::Outcome& outcome = group.rank(0).outcome();
+  EXPECT_EQ(outcome.failed, 1U);
+  if (message == Message::kArrival) {
+    EXPECT_EQ(outcome.corrupt, 2U) << "1 + the rank whose rows are not where it says";
+  } else {
+    EXPECT_EQ(outcome.failure.kind, FailureKind::kDamaged);
+    EXPECT_EQ(outcome.failure.rank, 1);
+  }
+  for (int rank = 0; rank < plan.num_ranks; ++rank) {
+    const auto& fault = group.rank(rank).fault();
+    ASSERT_TRUE(fault) << "rank " << rank;
+    EXPECT_EQ(fault->cause, static_cast<std::uint32_t>(ErrorCode::kInternal));
+    EXPECT_EQ(fault->reporter, 0);
+    EXPECT_EQ(fault->peer, 1);
+    EXPECT_EQ(fault->epoch, 2U);
+  }
+}
+
+TEST(EmulatedFailures, EveryRankNamesWhoseHelloArrivedDamaged) {
+  test::for_each_seed(10, [](std::uint64_t seed) { expect_damage(seed, Message::kHello); });
+}
+
+TEST(EmulatedFailures, EveryRankNamesWhoseAnswerArrivedDamaged) {
+  test::for_each_seed(10, [](std::uint64_t seed) { expect_damage(seed, Message::kAnswer); });
+}
+
+TEST(EmulatedFailures, EveryRankNamesWhoseRowsWereAnnouncedByADamagedWord) {
+  test::for_each_seed(10, [](std::uint64_t seed) { expect_damage(seed, Message::kArrival); });
+}
+
 /// Rank 1 stops before some operation.
 class Deserter final : public Interference {
  public:
@@ -181,6 +251,39 @@ TEST(EmulatedFailures, EveryBlockEndsWithAFaultWhenARankStaysAwayFromACombine) {
     plan.combines = {combine};
     plan.operations = {{true, 0}, {false, 0}};
     expect_timeout(seed, plan, 1);
+  });
+}
+
+/// Rank 1 stops before the second operation, and rank 0's record says so already.
+class KnownDeserter final : public Interference {
+ public:
+  static constexpr std::uint64_t kSeen = 4711;
+
+  bool stays_away(int rank, const PlannedOperation& operation) override {
+    if (rank == 1 && operation.index == 1) {
+      targets::Fault fault{ErrorCode::kTimeout, 0, protocol::RoleKind::kScaleUpReceive, {}, 2};
+      fault.wait = {protocol::WaitKind::kRows, 1, 0, 1, kSeen};
+      targets::write_record(*record, fault);
+      record->state = targets::kFaultReadable;
+      return true;
+    }
+    return false;
+  }
+
+  protocol::ErrorRecord* record = nullptr;
+};
+
+TEST(EmulatedFailures, ARankThatRaisesTellsOfTheFaultThatRank0sRecordHolds) {
+  test::for_each_seed(5, [](std::uint64_t seed) {
+    const ExchangePlan plan = plan_of(seed);
+    KnownDeserter interference;
+    EmulatedGroup group(plan, seed, world_options(plan, seed), interference, 20'000'000);
+    interference.record = &group.error_record(0);
+    ASSERT_NO_THROW(group.run());
+    const auto& fault = group.rank(2).fault();
+    ASSERT_TRUE(fault);
+    EXPECT_EQ(fault->reporter, 0) << "--seed=" << seed;
+    EXPECT_EQ(fault->seen, KnownDeserter::kSeen) << "--seed=" << seed;
   });
 }
 

@@ -346,6 +346,11 @@ void note_store(const void* at, std::size_t bytes) {
   }
 }
 
+std::uint64_t carry_word(const void* at, std::uint64_t value) {
+  const World& world = Block::current().world();
+  return world.carry_word ? world.carry_word(at, value) : value;
+}
+
 void note_vector_store(const void* at, std::size_t bytes) {
   if (current_block != nullptr) {
     current_block->engine().note_vector_store(current_block->lane(), Extent::of(at, bytes));

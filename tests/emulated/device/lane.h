@@ -45,6 +45,8 @@ void meet_block(const Place& where);
 
 /// Ordinary stores of rows and words, and stores into vectors that may lie in shared memory.
 void note_store(const void* at, std::size_t bytes);
+/// The word that arrives where `value` is stored.
+std::uint64_t carry_word(const void* at, std::uint64_t value);
 void note_vector_store(const void* at, std::size_t bytes);
 /// A load, fence or read-modify-write that acquires; one that releases `word`.
 void note_acquire();

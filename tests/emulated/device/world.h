@@ -56,6 +56,8 @@ class World {
   std::function<void(const void* at, std::size_t bytes, const char* what)> check_access;
   /// Whether a word may be released while rows are under way (a fault record).
   std::function<bool(const void* word)> is_exempt;
+  /// What becomes of a 64-bit word on its way, if anything may.
+  std::function<std::uint64_t(const void* at, std::uint64_t value)> carry_word;
 
  private:
   struct Seat {

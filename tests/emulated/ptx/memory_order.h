@@ -31,6 +31,9 @@ W load_acquire(const W* source) {
 template <Word W>
 void store(W* target, W value) {
   emulated::note_store(target, sizeof(W));
+  if constexpr (sizeof(W) == sizeof(std::uint64_t)) {
+    value = static_cast<W>(emulated::carry_word(target, static_cast<std::uint64_t>(value)));
+  }
   atomic(target).store(value, std::memory_order_release);
 }
 template <Word W>

@@ -343,6 +343,16 @@ EmulatedGroup::EmulatedGroup(const ExchangePlan& plan,
                              Interference& interference,
                              std::uint64_t timeout_ns)
     : world_(options), naive_(plan), outcomes_(plan, /*tight=*/false), machine_(seed) {
+  set_hooks(interference);
+  emulated::Random random(seed);
+  const LaunchOptions launch{{1 + random.below(2), random.one_in(2)}, timeout_ns};
+  const EmulatedRun run{plan, naive_, outcomes_, world_, machine_, launch, interference};
+  for (int rank = 0; rank < plan.num_ranks; ++rank) {
+    ranks_.push_back(std::make_unique<EmulatedRank>(run, rank));
+  }
+}
+
+void EmulatedGroup::set_hooks(Interference& interference) {
   machine_.check_access = [this](const void* at, std::size_t bytes, const char* what) {
     world_.heaps().check_access(at, bytes, what);
   };
@@ -351,12 +361,16 @@ EmulatedGroup::EmulatedGroup(const ExchangePlan& plan,
     const int rank = peers.rank_of(word);
     return rank >= 0 && word == peers.at(rank, world_.heaps().control().error_record());
   };
-  emulated::Random random(seed);
-  const LaunchOptions launch{{1 + random.below(2), random.one_in(2)}, timeout_ns};
-  const EmulatedRun run{plan, naive_, outcomes_, world_, machine_, launch, interference};
-  for (int rank = 0; rank < plan.num_ranks; ++rank) {
-    ranks_.push_back(std::make_unique<EmulatedRank>(run, rank));
-  }
+  machine_.carry_word = [this, &interference](const void* at, protocol::Word value) {
+    const protocol::Peers peers = world_.heaps().peers(0);
+    const int owner = peers.rank_of(at);
+    return owner < 0
+               ? value
+               : interference.carry(owner,
+                                    static_cast<std::uint64_t>(static_cast<const std::byte*>(at) -
+                                                               peers.at(owner, 0)),
+                                    value);
+  };
 }
 
 void EmulatedGroup::run() {

@@ -36,6 +36,10 @@ class Interference {
   virtual bool stays_away(int /*rank*/, const PlannedOperation& /*operation*/) { return false; }
   virtual void before_route(int /*rank*/, int /*dispatch*/, cuda::RouteArgs& /*args*/) {}
   virtual void before_dispatch(int /*rank*/, int /*dispatch*/, cuda::DispatchLaunch& /*launch*/) {}
+  /// What arrives where `value` is stored, at a word of the control block of rank `owner`.
+  virtual protocol::Word carry(int /*owner*/, std::uint64_t /*offset*/, protocol::Word value) {
+    return value;
+  }
   /// How the dispatch must fail on this rank.
   virtual std::optional<protocol::Failure> failure(int /*rank*/, int /*dispatch*/) {
     return std::nullopt;
@@ -65,6 +69,8 @@ class EmulatedRank {
 
   /// The fault of the group that ended the run for this rank, if one did.
   [[nodiscard]] const std::optional<protocol::ErrorRecord>& fault() const { return fault_; }
+  /// What the last kernel told the host.
+  [[nodiscard]] const cuda::Outcome& outcome() const { return outcome_; }
 
  private:
   struct Dispatched {
@@ -120,11 +126,17 @@ class EmulatedGroup {
   /// Errors: as EmulatedRank::run, and when memory was lost on the way
   void run();
 
+  [[nodiscard]] protocol::ErrorRecord& error_record(int rank) {
+    return *reinterpret_cast<protocol::ErrorRecord*>(
+        world_.heaps().peers(rank).local(world_.heaps().control().error_record()));
+  }
   [[nodiscard]] const EmulatedRank& rank(int rank) const {
     return *ranks_[static_cast<std::size_t>(rank)];
   }
 
  private:
+  void set_hooks(Interference& interference);
+
   Interference none_;
   World world_;
   NaiveExchange naive_;
