@@ -41,10 +41,12 @@ int run_body(const std::function<void()>& body) {
   if (::getppid() != parent) {
     ::_exit(kThrew);  // the parent died before the line above
   }
+  [[maybe_unused]] const uid_t started_as = ::geteuid();
   int exit_code = run_body(body);
 #if defined(__SANITIZE_ADDRESS__)
   // Else nobody would look: _exit passes by the sanitizer's own look at the end of a process.
-  if (exit_code == 0 && __lsan_do_recoverable_leak_check() != 0) {
+  // A process of another user cannot be looked into.
+  if (exit_code == 0 && ::geteuid() == started_as && __lsan_do_recoverable_leak_check() != 0) {
     exit_code = kLeaked;
   }
 #endif
