@@ -114,18 +114,33 @@ void EmulatedDevice::pack_rows(const targets::RowBlock& rows, std::byte* to) {
   });
 }
 
+void EmulatedDevice::enqueue_kernel(std::function<void()> kernel) {
+  ++num_launched_;
+  enqueue([this, kernel = std::move(kernel)] {
+    kernel();
+    ++num_ended_;
+  });
+}
+
+void EmulatedDevice::let_pass(std::uint64_t ns) {
+  const std::uint64_t until = now_ns() + ns;
+  while (now_ns() < until) {
+    await_turn(machine_);
+  }
+}
+
 void EmulatedDevice::launch(const cuda::RouteArgs& args) {
-  enqueue([this, args] { emulated::launch(machine_, args, options_.name + " route"); });
+  enqueue_kernel([this, args] { emulated::launch(machine_, args, options_.name + " route"); });
 }
 
 void EmulatedDevice::launch(const cuda::DispatchLaunch& launch) {
-  enqueue([this, launch] {
+  enqueue_kernel([this, launch] {
     emulated::launch(machine_, launch, options_.kernels, options_.name + " dispatch");
   });
 }
 
 void EmulatedDevice::launch(const cuda::CombineLaunch& launch) {
-  enqueue([this, launch] {
+  enqueue_kernel([this, launch] {
     emulated::launch(machine_, launch, options_.kernels, options_.name + " combine");
   });
 }

@@ -40,6 +40,12 @@ class EmulatedDevice final : public targets::Device {
   /// The host enqueues nothing more.
   void close() { closed_ = true; }
 
+  [[nodiscard]] std::uint64_t now_ns() const { return machine_.now_ns(); }
+  /// Lets the others go on until `ns` of virtual time have passed.
+  void let_pass(std::uint64_t ns);
+  [[nodiscard]] std::uint64_t kernels_launched() const { return num_launched_; }
+  [[nodiscard]] std::uint64_t kernels_ended() const { return num_ended_; }
+
   std::unique_ptr<memory::SymmetricHeap> create_heap(Bootstrap& bootstrap,
                                                      const memory::HeapOptions& options) override;
   std::byte* allocate(std::uint64_t bytes) override;
@@ -62,6 +68,7 @@ class EmulatedDevice final : public targets::Device {
 
  private:
   void enqueue(std::function<void()> work);
+  void enqueue_kernel(std::function<void()> kernel);
   void free(std::byte* memory) noexcept;
 
   World& machine_;
@@ -70,6 +77,8 @@ class EmulatedDevice final : public targets::Device {
   std::deque<std::function<void()>> queue_;
   std::uint64_t num_enqueued_ = 0;
   std::uint64_t num_done_ = 0;
+  std::uint64_t num_launched_ = 0;
+  std::uint64_t num_ended_ = 0;
   std::map<std::byte*, std::uint64_t> blocks_;  // bytes
 };
 
