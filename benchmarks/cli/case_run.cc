@@ -18,6 +18,10 @@ constexpr int kMemcpyRoofEvery = 8;
 /// Runs of a companion alone, and amounts of its work beside operations.
 constexpr int kCompanionRuns = 5;
 
+/// Of a graph, behind each other, to a sample: what the CPU takes to launch the first and to see
+/// the end of the last is shared by all.
+constexpr int kGraphLaunches = 20;
+
 Config config_of(const BenchOptions& options, const CasePlan& plan) {
   Config config;
   config.heap_bytes = plan.heap_bytes;
@@ -109,13 +113,13 @@ CaseRun::CaseRun(const CaseSurroundings& surroundings)
 
 /// From one moment at which all ranks are here to this rank's end; all share the clock.
 template <class Body>
-void CaseRun::run_timed(TimedRuns& runs, const Body& body) {
+void CaseRun::run_timed(TimedRuns& runs, const Body& body, int repeats) {
   at_.start_line.wait();
   const std::int64_t begin = at_.machine.now_ns();
   body();
   const std::int64_t end = at_.machine.now_ns();
   runs.begin_ns.push_back(begin);
-  runs.end_ns.push_back(end);
+  runs.end_ns.push_back(begin + (end - begin) / repeats);
 }
 
 DispatchResult CaseRun::dispatch() {
@@ -183,7 +187,41 @@ void CaseRun::poison_rows(const TensorView& rows) {
   }
 }
 
+void CaseRun::record_graphs() {
+  RankDevice& device = *at_.machine.device();
+  graphs_.emplace();
+  graphs_->dispatch = device.record([this](void* stream) {
+    DispatchRequest request = request_;
+    request.stream = stream;
+    graphs_->landed = buffer_.enqueue(request);
+  });
+  graphs_->combine = device.record([this](void* stream) {
+    CombineRequest request = combine_request(graphs_->landed);
+    request.stream = stream;
+    graphs_->summed = buffer_.enqueue(request);
+  });
+}
+
+void CaseRun::run_graphs(const Step& step) {
+  run_timed(
+      samples_.dispatch.own, [this] { graphs_->dispatch->run(kGraphLaunches); }, kGraphLaunches);
+  if (step.check) {
+    check_dispatch(graphs_->landed);
+    if (!expert_rows_) {
+      fill_rows(graphs_->landed.x());
+    }
+  }
+  run_timed(
+      samples_.combine.own, [this] { graphs_->combine->run(kGraphLaunches); }, kGraphLaunches);
+  buffer_.check_enqueued();
+  finish_step(step, graphs_->landed, graphs_->summed);
+}
+
 void CaseRun::run_operations(const Step& step) {
+  if (graphs_) {
+    run_graphs(step);
+    return;
+  }
   DispatchResult landed;
   run_timed(samples_.dispatch.own, [&] { landed = dispatch(); });
   if (step.weigh) {
@@ -198,6 +236,12 @@ void CaseRun::run_operations(const Step& step) {
   CombineResult summed;
   const CombineRequest combine = combine_request(landed);
   run_timed(samples_.combine.own, [&] { summed = buffer_.combine(combine); });
+  finish_step(step, landed, summed);
+}
+
+void CaseRun::finish_step(const Step& step,
+                          const DispatchResult& landed,
+                          const CombineResult& summed) {
   if (step.weigh) {
     samples_.combine.peak_bytes = peak_memory_.now(buffer_);
   }
@@ -241,6 +285,9 @@ void CaseRun::run_host_roofs(Roofs which) {
 }
 
 double CaseRun::warm_up(int num_iterations) {
+  if (at_.options.device.graph && at_.machine.device() != nullptr) {
+    record_graphs();
+  }
   for (int i = 0; i < num_iterations; ++i) {
     run_operations({.weigh = true});
   }

@@ -68,10 +68,15 @@ class CaseRun {
     Roofs roofs = Roofs::kNone;  ///< over the results' memory, once these are checked
   };
 
+  /// `repeats`: of the operation in `body`; the time of one is noted.
   template <class Body>
-  void run_timed(TimedRuns& runs, const Body& body);
+  void run_timed(TimedRuns& runs, const Body& body, int repeats = 1);
   void run_operations(const Step& step);
   DispatchResult dispatch();
+  /// Both operations as graphs, whose results stay.
+  void record_graphs();
+  void run_graphs(const Step& step);
+  void finish_step(const Step& step, const DispatchResult& landed, const CombineResult& summed);
   CombineRequest combine_request(const DispatchResult& landed) const;
   void check_dispatch(const DispatchResult& landed);
   void check_combine(const CombineResult& summed);
@@ -94,7 +99,15 @@ class CaseRun {
   std::optional<HeapTensor> expert_rows_;
   TensorView staged_;                ///< DeviceOptions::staged: the second copy of what landed
   std::optional<RoofRunner> roofs_;  // on the host
-  bool leads_device_ = false;        // the first of the ranks that share one
+  /// DeviceOptions::graph: recorded once; results lie where every launch puts them.
+  struct Graphs {
+    DispatchResult landed;
+    CombineResult summed;
+    std::unique_ptr<RecordedWork> dispatch;
+    std::unique_ptr<RecordedWork> combine;
+  };
+  std::optional<Graphs> graphs_;
+  bool leads_device_ = false;  // the first of the ranks that share one
   CaseSamples samples_;
 };
 

@@ -95,7 +95,7 @@ void add_floor(Cases& cases) {
     for (const Quantize quantize : {Quantize::kNone, Quantize::kFp8ScalesFp32}) {
       for (int tokens = 1; tokens <= kMostFloorTokens; tokens *= 2) {
         cases.add(kRanks,
-                  kFewSms,
+                  kManySms,
                   {{"graph", graph}, {"quantize", quantize_name(quantize)}},
                   [&](BenchOptions& options) {
                     options.workload.layout = Layout::kPadded;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "benchmarks/common/tensor_memory.h"
@@ -34,6 +35,18 @@ class Companion {
   virtual double take_us() = 0;
 };
 
+/// Work that was recorded once, to be launched again and again.
+class RecordedWork {
+ public:
+  RecordedWork() = default;
+  RecordedWork(const RecordedWork&) = delete;
+  RecordedWork& operator=(const RecordedWork&) = delete;
+  virtual ~RecordedWork() = default;
+
+  /// Launches it so many times, one behind the other; returns when the last is done.
+  virtual void run(int times) = 0;
+};
+
 /// Called by: the rank's thread. Errors: SystemError with the vendor's own text
 class RankDevice {
  public:
@@ -49,6 +62,9 @@ class RankDevice {
   virtual double measure_copy_gbps() = 0;
   /// Copies between places of the device's memory with all of the device; returns when it is done.
   virtual void copy(void* to, const void* from, std::uint64_t bytes) = 0;
+  /// What `enqueue` puts on the stream that it is given (of the vendor's type) becomes a graph.
+  virtual std::unique_ptr<RecordedWork> record(
+      const std::function<void(void* stream)>& enqueue) = 0;
   /// Leaves `num_sms` SMs of the device free.
   /// Errors: SystemError with what is missing
   virtual std::unique_ptr<Companion> make_companion(CompanionKind kind, int num_sms) = 0;

@@ -13,24 +13,45 @@
 namespace switchyard::bench {
 namespace {
 
+using cuda::check;
+
 /// Several times what any GPU's last-level cache holds.
 constexpr std::size_t kCopyBytes = std::size_t{512} << 20U;
 /// Timed together: one takes a quarter of a millisecond.
 constexpr int kCopies = 4;
 
+class CudaGraph final : public RecordedWork {
+ public:
+  CudaGraph(cudaGraphExec_t graph, cudaStream_t stream) : graph_(graph), stream_(stream) {
+    check(cudaGraphUpload(graph_, stream_), "bring a graph to the GPU");
+  }
+  ~CudaGraph() override { (void)cudaGraphExecDestroy(graph_); }
+
+  void run(int times) override {
+    for (int i = 0; i < times; ++i) {
+      check(cudaGraphLaunch(graph_, stream_), "launch a graph");
+    }
+    check(cudaStreamSynchronize(stream_), "wait for a graph");
+  }
+
+ private:
+  cudaGraphExec_t graph_;
+  cudaStream_t stream_;
+};
+
 class CudaRankDevice final : public RankDevice {
  public:
   explicit CudaRankDevice(int gpu) : gpu_(gpu) {
-    cuda::check(cudaSetDevice(gpu), "use the GPU");
+    check(cudaSetDevice(gpu), "use the GPU");
     // What tests and checks give back stays with the process: unmapping it would wait for kernels.
     cudaMemPool_t pool = nullptr;
-    cuda::check(cudaDeviceGetDefaultMemPool(&pool, gpu), "the GPU's pool of memory");
+    check(cudaDeviceGetDefaultMemPool(&pool, gpu), "the GPU's pool of memory");
     std::uint64_t keep = UINT64_MAX;
-    cuda::check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep),
-                "keep the GPU's memory");
-    cuda::check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "a stream");
-    cuda::check(cudaEventCreate(&begin_), "an event");
-    cuda::check(cudaEventCreate(&end_), "an event");
+    check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep),
+          "keep the GPU's memory");
+    check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "a stream");
+    check(cudaEventCreate(&begin_), "an event");
+    check(cudaEventCreate(&end_), "an event");
   }
   ~CudaRankDevice() override {
     (void)cudaEventDestroy(end_);
@@ -45,25 +66,43 @@ class CudaRankDevice final : public RankDevice {
       copy_memory_.emplace(2 * kCopyBytes);
       copy(copy_memory_->data() + kCopyBytes, copy_memory_->data(), kCopyBytes);
     }
-    cuda::check(cudaEventRecord(begin_, stream_), "mark the beginning of copies");
+    check(cudaEventRecord(begin_, stream_), "mark the beginning of copies");
     for (int i = 0; i < kCopies; ++i) {
-      cuda::check(cudaMemcpyAsync(copy_memory_->data() + kCopyBytes,
-                                  copy_memory_->data(),
-                                  kCopyBytes,
-                                  cudaMemcpyDeviceToDevice,
-                                  stream_),
-                  "copy");
+      check(cudaMemcpyAsync(copy_memory_->data() + kCopyBytes,
+                            copy_memory_->data(),
+                            kCopyBytes,
+                            cudaMemcpyDeviceToDevice,
+                            stream_),
+            "copy");
     }
-    cuda::check(cudaEventRecord(end_, stream_), "mark the end of copies");
-    cuda::check(cudaEventSynchronize(end_), "wait for copies");
+    check(cudaEventRecord(end_, stream_), "mark the end of copies");
+    check(cudaEventSynchronize(end_), "wait for copies");
     float taken_ms = 0;
-    cuda::check(cudaEventElapsedTime(&taken_ms, begin_, end_), "time copies");
+    check(cudaEventElapsedTime(&taken_ms, begin_, end_), "time copies");
     return 2.0 * kCopies * static_cast<double>(kCopyBytes) / (static_cast<double>(taken_ms) * 1e6);
   }
 
   void copy(void* to, const void* from, std::uint64_t bytes) override {
-    cuda::check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_), "copy");
-    cuda::check(cudaStreamSynchronize(stream_), "wait for a copy");
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_), "copy");
+    check(cudaStreamSynchronize(stream_), "wait for a copy");
+  }
+
+  std::unique_ptr<RecordedWork> record(const std::function<void(void* stream)>& enqueue) override {
+    // Of this thread alone: other ranks go on with theirs.
+    check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "begin a graph");
+    cudaGraph_t graph = nullptr;
+    try {
+      enqueue(stream_);
+    } catch (...) {
+      (void)cudaStreamEndCapture(stream_, &graph);
+      throw;
+    }
+    check(cudaStreamEndCapture(stream_, &graph), "end a graph");
+    cudaGraphExec_t made = nullptr;
+    const cudaError_t result = cudaGraphInstantiate(&made, graph, 0);
+    (void)cudaGraphDestroy(graph);
+    check(result, "make a graph ready");
+    return std::make_unique<CudaGraph>(made, stream_);
   }
 
   std::unique_ptr<Companion> make_companion(CompanionKind kind, int num_sms) override {

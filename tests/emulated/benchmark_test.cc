@@ -73,6 +73,22 @@ class TimedCompanion final : public bench::Companion {
   std::uint64_t kernels_ = 0;
 };
 
+class EmulatedGraph final : public bench::RecordedWork {
+ public:
+  EmulatedGraph(EmulatedDevice& device, EmulatedDevice::Graph graph)
+      : device_(device), graph_(std::move(graph)) {}
+  void run(int times) override {
+    for (int i = 0; i < times; ++i) {
+      device_.launch_graph(graph_);
+    }
+    device_.drain();
+  }
+
+ private:
+  EmulatedDevice& device_;
+  EmulatedDevice::Graph graph_;
+};
+
 class EmulatedMachine final : public bench::RankMachine, public bench::RankDevice {
  public:
   EmulatedMachine(std::shared_ptr<EmulatedDevice> device, Probe& probe)
@@ -101,6 +117,12 @@ class EmulatedMachine final : public bench::RankMachine, public bench::RankDevic
     if (probe_.damages_copies) {
       static_cast<unsigned char*>(to)[bytes - 1] ^= 1U;
     }
+  }
+  std::unique_ptr<bench::RecordedWork> record(
+      const std::function<void(void* stream)>& enqueue) override {
+    device_->begin_recording();
+    enqueue(device_.get());
+    return std::make_unique<EmulatedGraph>(*device_, device_->end_recording());
   }
   std::unique_ptr<bench::Companion> make_companion(bench::CompanionKind, int num_sms) override {
     EXPECT_EQ(num_sms, 3) << "what the ranks of this device leave free";
@@ -209,6 +231,22 @@ TEST(EmulatedBenchmark, JudgesTheSecondCopyOfTheStagedVariant) {
   const std::vector<OpResult> results = measure(options, probes);
   EXPECT_THAT(results[0].first_mismatch, HasSubstr("rank 2"));
   EXPECT_TRUE(results[1].verified) << "the combine reads the rows that landed";
+}
+
+TEST(EmulatedBenchmark, LaunchesGraphsAndNotesTheTimeOfOneLaunch) {
+  BenchOptions options = small_options();
+  options.workload.layout = Layout::kPadded;
+  options.layouts = {Layout::kPadded};
+  std::vector<Probe> probes;
+  const std::vector<OpResult> issued = measure(options, probes);
+  options.device.graph = true;
+  const std::vector<OpResult> launched = measure(options, probes);
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_TRUE(launched[i].verified) << launched[i].first_mismatch;
+    EXPECT_GT(launched[i].rows_checked, 0);
+    // The same kernels; twenty of them in a row would take much longer than one.
+    EXPECT_LT(launched[i].time_us.median, 5 * issued[i].time_us.median);
+  }
 }
 
 TEST(EmulatedBenchmark, RunsACompanionAloneAndBesideOperations) {

@@ -133,7 +133,8 @@ inline __device__ void end_operation(const protocol::OperationArgs& op,
   const bool failed = (told.faulted | told.failed | told.corrupt) != 0;
   told.noted = failed || left_out || told.bad_entry.token >= 0 ? 1 : 0;
   tell_outcome(launch, told, epoch);
-  if (launch.makes_tables || failed) {
+  // A dispatch along a handle that fails leaves the tables of the one that counted as they were.
+  if (launch.makes_tables) {
     *launch.guard = failed ? 1 : 0;
   }
   sequence.flags = protocol::LocalFlags{};
