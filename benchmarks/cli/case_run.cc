@@ -18,10 +18,6 @@ constexpr int kMemcpyRoofEvery = 8;
 /// Runs of a companion alone, and amounts of its work beside operations.
 constexpr int kCompanionRuns = 5;
 
-/// Of a graph, behind each other, to a sample: what the CPU takes to launch the first and to see
-/// the end of the last is shared by all.
-constexpr int kGraphLaunches = 20;
-
 Config config_of(const BenchOptions& options, const CasePlan& plan) {
   Config config;
   config.heap_bytes = plan.heap_bytes;
@@ -203,8 +199,9 @@ void CaseRun::record_graphs() {
 }
 
 void CaseRun::run_graphs(const Step& step) {
+  const int launches = at_.options.device.graph_launches;
   run_timed(
-      samples_.dispatch.own, [this] { graphs_->dispatch->run(kGraphLaunches); }, kGraphLaunches);
+      samples_.dispatch.own, [&] { graphs_->dispatch->run(launches); }, launches);
   if (step.check) {
     check_dispatch(graphs_->landed);
     if (!expert_rows_) {
@@ -212,7 +209,7 @@ void CaseRun::run_graphs(const Step& step) {
     }
   }
   run_timed(
-      samples_.combine.own, [this] { graphs_->combine->run(kGraphLaunches); }, kGraphLaunches);
+      samples_.combine.own, [&] { graphs_->combine->run(launches); }, launches);
   buffer_.check_enqueued();
   finish_step(step, graphs_->landed, graphs_->summed);
 }

@@ -28,6 +28,9 @@ struct DeviceOptions {
   bool staged = false;
   /// Operations are captured into a CUDA graph, which is launched again for each iteration.
   bool graph = false;
+  /// Of a graph, behind each other, to a sample: what the CPU takes to launch the first and to see
+  /// the end of the last is shared by all.
+  int graph_launches = 20;
   CompanionKind companion = CompanionKind::kNone;
   std::vector<std::string> studies{};  ///< names of device_studies.h; empty: one measurement
   std::string results_folder = "benchmarks/results";
