@@ -221,20 +221,20 @@ std::shared_ptr<DispatchOperation> DeviceBuffer::launch(const DispatchRequest& r
         device_, workspace_shape(handle, !membership_.whole()));
   }
   fill_tables(*operation);
-  const bool counts = !operation->args.problem.counted_before;
+  const bool routes = previous == nullptr;
   const std::int64_t rows = rows_to_reserve(*operation, request);
-  if (on_stream && counts) {
+  if (on_stream && routes) {
     operation->args.landing.fixed_rows = handle.layout == Layout::kPadded ? 0 : rows;
     handle.num_rows = rows;
   }
   cuda::DispatchLaunch launch{operation->args,
                               describe_launch(*operation, *handle.device, on_stream)};
-  launch.launch.makes_tables = counts;
+  launch.launch.makes_tables = routes;
   device_->wait_for(request.stream);
   if (request.wait_event != nullptr) {
     device_->wait_for_event(request.wait_event);
   }
-  if (previous == nullptr) {
+  if (routes) {
     device_->launch(route_args(request, *handle.device));
   }
   launch.launch.regions[0] = reserve_up_to(operation->args.landing_of(rows).region_bytes());

@@ -195,7 +195,8 @@ cuda::DispatchLaunch EmulatedRank::dispatch_launch(int index) {
   *memory.region = protocol::kNoRegion;
   launch.launch = common(*made.operation);
   launch.launch.guard = made.memory->places().guard;
-  launch.launch.makes_tables = !launch.args.problem.counted_before;
+  const DispatchPlan& plan = run_.plan.dispatches[static_cast<std::size_t>(index)];
+  launch.launch.makes_tables = plan.follows < 0;
   if (launch.args.padded.offered_region == protocol::kNoRegion) {
     const std::int64_t rows = run_.naive.landing(index, rank_).num_rows;
     reserve(launch.launch, std::max<std::uint64_t>(1, launch.args.landing_of(rows).region_bytes()));
