@@ -10,6 +10,7 @@
 #include "benchmarks/cli/plot.h"
 #include "benchmarks/cli/progress.h"
 #include "benchmarks/cli/side_by_side.h"
+#include "benchmarks/cli/study_command.h"
 #include "benchmarks/cli/system_error.h"
 #include "benchmarks/cli/trace_output.h"
 #include "switchyard/error.h"
@@ -100,12 +101,33 @@ void check_rivals_and_tools(const BenchOptions& options) {
   }
 }
 
-int measure(const BenchOptions& options, const std::string& command) {
+/// Memory that ranks' heaps and tensors come from.
+std::uint64_t available_bytes(const BenchOptions& options, const GpuProbe& probe) {
+  return options.device.on_device()
+             ? probe.memory_bytes * static_cast<std::uint64_t>(probe.num_gpus)
+             : available_memory_bytes();
+}
+
+/// Looking for GPUs takes a moment, and is not needed for what runs on the host.
+GpuProbe look_for_gpus(const BenchOptions& options) {
+  return options.device.target == TargetChoice::kHost ? GpuProbe{} : probe_gpus();
+}
+
+int measure(const BenchOptions& asked, const std::string& command) {
+  const GpuProbe probe = look_for_gpus(asked);
+  const BenchOptions options = settle_target(asked, probe);
+  if (!options.device.studies.empty()) {
+    return run_studies(options, command, probe);
+  }
   check_rivals_and_tools(options);
-  check_memory(options, available_memory_bytes());
+  check_memory(options, available_bytes(options, probe));
   const std::vector<CasePlan> plans = plan_cases(options);
-  check_memory(plans, available_memory_bytes());
+  check_memory(plans, available_bytes(options, probe));
   Report report = make_report(options, command, plans);
+  if (options.device.on_device()) {
+    report.machine.gpu = probe.name;
+    report.machine.gpus = probe.num_gpus;
+  }
 
   ProgressBar progress;
   const auto show = [&](double fraction, const std::string& doing) {

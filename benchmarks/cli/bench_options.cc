@@ -12,7 +12,9 @@
 #include <cstring>
 #include <sstream>
 
+#include "benchmarks/cli/bench_help.h"
 #include "benchmarks/cli/build_info.h"
+#include "benchmarks/cli/device_options.h"
 #include "benchmarks/common/check_range.h"
 #include "benchmarks/common/routing_source.h"
 #include "switchyard/error.h"
@@ -46,8 +48,8 @@ struct RawOptions {
   std::optional<int> expert_alignment;
   std::optional<int> max_tokens;
   bool zero_padding = false;
-  std::string ranks_as = "processes";
-  std::string target = "host";
+  std::string ranks_as;
+  RawDeviceOptions device;
   std::string expert_copies = "sender";
   double timeout_s = 30.0;
   bool sweep = false;
@@ -106,7 +108,6 @@ void add_rank_options(CLI::App& bench, RawOptions& raw) {
          raw.ranks_as,
          "processes or threads. Under a launcher: the one rank it asks for.")
       ->type_name("KIND");
-  option("--target", raw.target, "What executes the protocol: host.")->type_name("NAME");
   option("--bind",
          raw.bench.bind_cores,
          "Ranks as processes: each to its own share of the cores (true) or left to the scheduler.")
@@ -173,45 +174,6 @@ void add_output_options(CLI::App& bench, RawOptions& raw) {
       ->group("Output");
 }
 
-// The same text with every line moved right.
-std::string indented(const std::string& text) {
-  std::string result = "  ";
-  for (const char c : text) {
-    result += c;
-    if (c == '\n') {
-      result += "  ";
-    }
-  }
-  return result;
-}
-
-std::string help_footer() {
-  return "Routing:\n" + indented(routing_help()) + R"(
-
-What is measured:
-  time      Of a whole dispatch and a whole combine: from the moment the first rank begins until the
-            slowest has ended, all ranks having met just before. Median, 10th and 90th percentile and
-            maximum over the iterations.
-  payload   GB/s of rows alone, rows that stay on their rank included.
-  wire      GB/s of what leaves the rank, with scales and metadata.
-  logical   GB/s of all rows, local ones too, with scales and metadata.
-            GB = 1e9 bytes. Rates are per rank: bytes averaged over the ranks, time of the slowest rank.
-  vs mpi    With --versus mpi, how many times longer a rival takes. mpi: what one would write first; every
-            row of the layout is packed, sent and returned. mpi_dedup: the strongest we could write; a token
-            goes once to each rank, what stays on its rank is not packed, sums return. In 10 rounds ours and
-            the rivals start anew and measure a share of the iterations; medians are of all rounds.
-  roof      A bare copy of the same rows between the same ranks, from and to the very memory of the
-            operation, by as many threads as the ranks have workers, timed between the iterations;
-            the faster of streaming stores and memcpy.
-            For combine every contribution is read and every sum written once.
-  memory    Of the rank with the most: inputs, highest use of its heap, private memory of the library.
-  data      In the first and the last timed iteration every row, index, weight, count and sum is compared
-            with an independent reference, in memory that was overwritten before.
-
-Exit codes: 0 all well; 1 a wrong byte, or a run that failed; 2 wrong arguments; 130 interrupted.
-)";
-}
-
 constexpr const char* kProcessesName = "processes";
 constexpr const char* kThreadsName = "threads";
 
@@ -235,19 +197,10 @@ ExpertCopies parse_expert_copies(const std::string& name) {
   throw InvalidArgument(fmt::format("expert-copies: got \"{}\", wanted sender or receiver", name));
 }
 
-void check_target(const std::string& target) {
-  if (target != "host") {
-    throw InvalidArgument(fmt::format(
-        "target: got \"{}\", wanted host; this build has no other target, leave --target out",
-        target));
-  }
-}
-
-bool parse_versus(const std::string& name) {
+void check_versus(const std::string& name) {
   if (!name.empty() && name != "mpi") {
     throw InvalidArgument(fmt::format("versus: got \"{}\", wanted mpi", name));
   }
-  return !name.empty();
 }
 
 // So that a long run does not end without its file. Creates nothing.
@@ -364,19 +317,22 @@ void check_numbers(const BenchOptions& options, double timeout_s) {
 }
 
 BenchOptions check(RawOptions raw, const Surroundings& surroundings) {
-  check_target(raw.target);
+  check_versus(raw.versus);
   raw.sweep = raw.sweep || !raw.bench.plot_path.empty();
   BenchOptions options = raw.bench;
+  options.device = check_device_options(raw.device);
   options.workload = make_workload(raw, surroundings);
   options.layouts = parse_layouts(raw.layouts, options.workload.layout);
   options.tokens = token_points(raw, options.workload);
-  options.ranks_as = parse_ranks_as(raw.ranks_as);
+  options.ranks_given = raw.ranks.has_value();
+  options.ranks_as_given = !raw.ranks_as.empty();
+  options.ranks_as = parse_ranks_as(raw.ranks_as.empty() ? kProcessesName : raw.ranks_as);
   if (surroundings.launched) {
     options.ranks_as = RanksAs::kLaunched;
     options.launcher = surroundings.launched->launcher;
   }
   options.expert_copies = parse_expert_copies(raw.expert_copies);
-  options.versus_mpi = parse_versus(raw.versus);
+  options.versus_mpi = raw.versus == "mpi";
   options.trace_events =
       raw.trace_events.value_or(raw.bench.trace_path.empty() ? 0 : kDefaultTraceEvents);
   check_numbers(options, raw.timeout_s);
@@ -460,9 +416,10 @@ ParsedCommandLine parse_command_line(const std::vector<std::string>& args,
   bench.get_formatter()->column_width(34);
   add_workload_options(bench, raw);
   add_rank_options(bench, raw);
+  add_device_options(bench, raw.device);
   add_measuring_options(bench, raw);
   add_output_options(bench, raw);
-  bench.footer(help_footer());
+  bench.footer(bench_help_footer());
   SimArguments sim_arguments;
   const CLI::App& sim = add_sim_command(app, sim_arguments);
 

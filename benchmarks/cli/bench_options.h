@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "benchmarks/cli/device_options.h"
 #include "benchmarks/cli/sim_command.h"
 #include "benchmarks/cli/surroundings.h"
 #include "benchmarks/common/workload.h"
@@ -49,6 +50,9 @@ struct BenchOptions {
   std::string trace_path{};
   int trace_events = 0;  ///< kept for each worker; 0: no tracing
   bool versus_mpi = false;
+  bool ranks_given = false;  ///< the number of ranks was chosen, not the default
+  bool ranks_as_given = false;
+  DeviceOptions device{};  ///< as settled by settle_target
 
   [[nodiscard]] bool is_sweep() const { return tokens.size() > 1; }
 };

@@ -46,6 +46,14 @@ void add_rank(const Reference& reference, ExpertCopies copies, CasePlan& plan) {
   plan.dispatch.wire += (total(crossing) - crossing[self]) * (row_bytes + extra_bytes);
 
   const auto output_bytes = static_cast<std::int64_t>(workload.combine_row_bytes());
+  std::int64_t sent_tokens = 0;
+  for (int token = 0; token < reference.num_tokens(); ++token) {
+    sent_tokens += reference.contributions(token).empty() ? 0 : 1;
+  }
+  plan.dispatch.memory +=
+      sent_tokens * static_cast<std::int64_t>(workload.row_bytes()) + rows * row_bytes;
+
+  plan.combine.memory += (rows + reference.num_tokens()) * output_bytes;
   plan.combine.payload += rows * output_bytes;
   plan.combine.logical += rows * output_bytes;
   plan.combine.wire += (rows - reference.rows_to_rank()[self]) * output_bytes;

@@ -22,6 +22,7 @@ struct MovedBytes {
   std::int64_t payload = 0;  ///< rows alone, those that stay on their rank included
   std::int64_t wire = 0;     ///< rows that leave their rank, with scales and metadata
   std::int64_t logical = 0;  ///< all rows, with scales and metadata
+  std::int64_t memory = 0;   ///< every row read once and every row or sum written once, alone
 };
 
 struct CasePlan {

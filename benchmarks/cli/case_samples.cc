@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <map>
 #include <span>
 
 namespace switchyard::bench {
@@ -35,6 +36,10 @@ OpSamples op_samples_from_json(const json& document) {
           .peak_bytes = document.at("peak_bytes").get<std::uint64_t>(),
           .rows_checked = document.at("rows_checked").get<std::int64_t>(),
           .first_mismatch = document.at("first_mismatch").get<std::string>()};
+}
+
+void append(std::vector<double>& samples, const std::vector<double>& more) {
+  samples.insert(samples.end(), more.begin(), more.end());
 }
 
 void append(TimedRuns& runs, const TimedRuns& more) {
@@ -76,6 +81,51 @@ void set_rates(OpResult& result, const MovedBytes& moved, int num_ranks) {
   result.roof_share = median_us > 0.0 ? result.roof_us / median_us : 0.0;
 }
 
+/// How long the device that most ranks share would take to read and write these bytes once.
+double device_roof_us(const MovedBytes& moved,
+                      const std::vector<CaseSamples>& by_rank,
+                      double copy_gbps) {
+  std::map<int, int> ranks_on;
+  int most = 0;
+  for (const CaseSamples& samples : by_rank) {
+    most = std::max(most, ++ranks_on[samples.device]);
+  }
+  const double share = static_cast<double>(most) / static_cast<double>(by_rank.size());
+  return copy_gbps > 0.0 ? static_cast<double>(moved.memory) * share / copy_gbps / 1e3 : 0.0;
+}
+
+/// The slowest of the devices.
+double copy_gbps_of(const std::vector<CaseSamples>& by_rank) {
+  double slowest = 0.0;
+  for (const CaseSamples& samples : by_rank) {
+    if (!samples.copy_gbps.empty()) {
+      const double median = quantile(samples.copy_gbps, 0.5);
+      slowest = slowest == 0.0 ? median : std::min(slowest, median);
+    }
+  }
+  return slowest;
+}
+
+double median_or_0(const std::vector<double>& samples) {
+  return samples.empty() ? 0.0 : quantile(samples, 0.5);
+}
+
+/// What only a device has. The roof is not one that was run, but the bytes at the copy rate.
+void set_device_figures(OpResult& result,
+                        const MovedBytes& moved,
+                        const std::vector<CaseSamples>& by_rank) {
+  result.num_sms = by_rank.front().num_sms;
+  result.companion_alone_us = median_or_0(by_rank.front().companion_alone_us);
+  result.companion_beside_us = median_or_0(by_rank.front().companion_beside_us);
+  if (result.num_sms == 0) {
+    return;
+  }
+  result.copy_gbps = copy_gbps_of(by_rank);
+  result.roof_us = device_roof_us(moved, by_rank, result.copy_gbps);
+  set_rates(result, moved, static_cast<int>(by_rank.size()));
+  result.gbps_per_sm = result.payload_gbps / result.num_sms;
+}
+
 OpResult result_of(const std::string& op,
                    const CasePlan& plan,
                    const MovedBytes& moved,
@@ -94,8 +144,11 @@ OpResult result_of(const std::string& op,
   const std::vector<double> times = times_us(by_rank, &OpSamples::own);
   result.num_iterations = static_cast<int>(times.size());
   result.time_us = summarize(times);
-  result.roof_us = std::min(quantile(times_us(by_rank, &OpSamples::roof_streaming), 0.5),
-                            quantile(times_us(by_rank, &OpSamples::roof_memcpy), 0.5));
+  const std::vector<double> streaming = times_us(by_rank, &OpSamples::roof_streaming);
+  if (!streaming.empty()) {
+    result.roof_us = std::min(quantile(streaming, 0.5),
+                              quantile(times_us(by_rank, &OpSamples::roof_memcpy), 0.5));
+  }
   set_rates(result, moved, plan.workload.num_ranks);
   return result;
 }
@@ -115,6 +168,9 @@ std::vector<std::byte> gather_bytes(Bootstrap& bootstrap,
 void append(CaseSamples& samples, const CaseSamples& more) {
   append(samples.dispatch, more.dispatch);
   append(samples.combine, more.combine);
+  append(samples.copy_gbps, more.copy_gbps);
+  append(samples.companion_alone_us, more.companion_alone_us);
+  append(samples.companion_beside_us, more.companion_beside_us);
 }
 
 double OpResult::speedup_vs(std::string_view rival) const {
@@ -128,7 +184,12 @@ json to_json(const CaseSamples& samples) {
           {"combine", op_samples_to_json(samples.combine)},
           {"num_workers", samples.num_workers},
           {"num_channels", samples.num_channels},
-          {"heap_bytes", samples.heap_bytes}};
+          {"heap_bytes", samples.heap_bytes},
+          {"num_sms", samples.num_sms},
+          {"device", samples.device},
+          {"copy_gbps", samples.copy_gbps},
+          {"companion_alone_us", samples.companion_alone_us},
+          {"companion_beside_us", samples.companion_beside_us}};
 }
 
 CaseSamples case_samples_from_json(const json& document) {
@@ -136,7 +197,12 @@ CaseSamples case_samples_from_json(const json& document) {
           .combine = op_samples_from_json(document.at("combine")),
           .num_workers = document.at("num_workers").get<int>(),
           .num_channels = document.at("num_channels").get<int>(),
-          .heap_bytes = document.at("heap_bytes").get<std::uint64_t>()};
+          .heap_bytes = document.at("heap_bytes").get<std::uint64_t>(),
+          .num_sms = document.at("num_sms").get<int>(),
+          .device = document.at("device").get<int>(),
+          .copy_gbps = document.at("copy_gbps").get<std::vector<double>>(),
+          .companion_alone_us = document.at("companion_alone_us").get<std::vector<double>>(),
+          .companion_beside_us = document.at("companion_beside_us").get<std::vector<double>>()};
 }
 
 std::vector<json> gather_json(Bootstrap& bootstrap, const json& mine) {
@@ -170,6 +236,8 @@ std::vector<OpResult> results_of(const CasePlan& plan, const std::vector<CaseSam
     result.num_workers = by_rank.front().num_workers;
     result.num_channels = by_rank.front().num_channels;
     result.heap_bytes = by_rank.front().heap_bytes;
+    const bool dispatches = &result == results.data();
+    set_device_figures(result, dispatches ? plan.dispatch : plan.combine, by_rank);
   }
   return results;
 }

@@ -31,6 +31,13 @@ struct CaseSamples {
   int num_workers = 0;
   int num_channels = 0;
   std::uint64_t heap_bytes = 0;
+  int num_sms = 0;  ///< of this rank; 0 on the host
+  int device = -1;  ///< of RankDevice::index; -1 on the host
+  /// Read and written together, by the rank that leads its device; empty elsewhere.
+  std::vector<double> copy_gbps{};
+  // Of the companion, by rank 0.
+  std::vector<double> companion_alone_us{};
+  std::vector<double> companion_beside_us{};
 };
 
 /// Adds what the same rank measured in another run of the same case.
@@ -63,10 +70,15 @@ struct OpResult {
   double payload_gbps = 0.0;
   double wire_gbps = 0.0;
   double logical_gbps = 0.0;
-  double roof_us = 0.0;          ///< median, fastest way of copying
-  double roof_gbps = 0.0;        ///< payload
-  double roof_share = 0.0;       ///< roof_us / time_us.median
-  std::uint64_t peak_bytes = 0;  ///< of the rank with the most
+  double roof_us = 0.0;              ///< median, fastest way of copying
+  double roof_gbps = 0.0;            ///< payload
+  double roof_share = 0.0;           ///< roof_us / time_us.median
+  int num_sms = 0;                   ///< of each rank; 0 on the host
+  double gbps_per_sm = 0.0;          ///< payload_gbps / num_sms
+  double copy_gbps = 0.0;            ///< of the device: read and written together, median
+  double companion_alone_us = 0.0;   ///< medians; 0 without a companion
+  double companion_beside_us = 0.0;  ///< while these operations ran
+  std::uint64_t peak_bytes = 0;      ///< of the rank with the most
   std::int64_t rows_checked = 0;
   bool verified = false;
   std::string first_mismatch{};

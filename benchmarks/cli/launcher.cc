@@ -24,6 +24,7 @@
 #include "benchmarks/cli/supervisor.h"
 #include "benchmarks/cli/system_error.h"
 #include "benchmarks/common/core_binding.h"
+#include "benchmarks/cuda/cuda_machine.h"
 #include "switchyard/bootstrap.h"
 #include "switchyard/error.h"
 #include "switchyard/group.h"
@@ -88,7 +89,9 @@ std::string in_words_of_the_command(std::string message) {
       {"Config::num_workers", "--workers"},
       {"Config::num_channels", "--channels"},
       {"Config::expert_copies", "--expert-copies"},
-      {"Config::timeout", "--timeout"}};
+      {"Config::timeout", "--timeout"},
+      {"Config::target", "--target"},
+      {"Config::num_sms", "--sms"}};
   for (const auto& [field, option] : kOptions) {
     for (std::size_t at = 0; (at = message.find(field, at)) != std::string::npos;) {
       message.replace(at, field.size(), option);
@@ -188,7 +191,10 @@ bool Launch::run_rank(std::unique_ptr<Bootstrap> bootstrap,
     listener.on_trace = [&](std::size_t case_idx, const Trace& trace, bool failed) {
       send_trace(group.bootstrap(), channel, case_idx, trace, failed);
     };
-    RankRunner runner(group, *start_line, options_, listener);
+    const std::unique_ptr<RankMachine> machine =
+        options_.device.on_device() ? make_cuda_machine(rank % options_.device.num_gpus)
+                                    : make_host_machine();
+    RankRunner runner(group, *start_line, options_, *machine, listener);
     std::vector<std::vector<nlohmann::json>> by_case;
     for (const CaseSamples& samples : runner.run(plans_)) {
       by_case.push_back(gather_json(group.bootstrap(), to_json(samples)));

@@ -85,7 +85,10 @@ Machine describe_machine() {
 
 std::string to_string(const Machine& machine) {
   constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
-  return fmt::format("{}, {} {}, {:.1f} GiB memory, {}",
+  const std::string gpu =
+      machine.gpu.empty() ? "" : fmt::format("{} x {}, ", machine.gpus, machine.gpu);
+  return fmt::format("{}{}, {} {}, {:.1f} GiB memory, {}",
+                     gpu,
                      machine.cpu,
                      machine.cores,
                      machine.cores == 1 ? "core" : "cores",

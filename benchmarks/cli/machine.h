@@ -12,6 +12,8 @@ struct Machine {
   int cores = 1;  ///< that this process may run on
   std::uint64_t memory_bytes = 0;
   std::string simd{};  ///< instruction set in use for rows
+  std::string gpu{};   ///< that is measured; empty on the host
+  int gpus = 0;
 };
 
 Machine describe_machine();

@@ -10,6 +10,7 @@
 #include "benchmarks/cli/case_plan.h"
 #include "benchmarks/cli/case_samples.h"
 #include "benchmarks/cli/start_line.h"
+#include "benchmarks/common/rank_machine.h"
 #include "switchyard/group.h"
 #include "switchyard/trace.h"
 
@@ -31,8 +32,16 @@ struct RunListener {
 class RankRunner {
  public:
   /// Lifetime: all references outlive this object
-  RankRunner(Group& group, StartLine& start_line, const BenchOptions& options, RunListener listener)
-      : group_(group), start_line_(start_line), options_(options), listener_(std::move(listener)) {}
+  RankRunner(Group& group,
+             StartLine& start_line,
+             const BenchOptions& options,
+             RankMachine& machine,
+             RunListener listener)
+      : group_(group),
+        start_line_(start_line),
+        options_(options),
+        machine_(machine),
+        listener_(std::move(listener)) {}
 
   /// Collective.
   /// Errors: whatever Buffer and its operations throw
@@ -44,6 +53,7 @@ class RankRunner {
   Group& group_;
   StartLine& start_line_;
   const BenchOptions& options_;
+  RankMachine& machine_;
   RunListener listener_;
 };
 

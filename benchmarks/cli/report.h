@@ -31,6 +31,9 @@ std::string to_table(const Report& report);
 /// The schema of docs/benchmarks.md: fields are added, never renamed.
 nlohmann::ordered_json to_json(const Report& report);
 
+/// One of its results.
+nlohmann::ordered_json result_json(const OpResult& result);
+
 /// A heading line and one line for each result.
 std::string to_csv(const Report& report);
 

@@ -8,10 +8,15 @@ namespace {
 using nlohmann::ordered_json;
 
 ordered_json machine_json(const Machine& machine) {
-  return {{"cpu", machine.cpu},
-          {"cores", machine.cores},
-          {"memory_bytes", machine.memory_bytes},
-          {"simd", machine.simd}};
+  ordered_json json = {{"cpu", machine.cpu},
+                       {"cores", machine.cores},
+                       {"memory_bytes", machine.memory_bytes},
+                       {"simd", machine.simd}};
+  if (!machine.gpu.empty()) {
+    json["gpu"] = machine.gpu;
+    json["gpus"] = machine.gpus;
+  }
+  return json;
 }
 
 ordered_json config_json(const BenchOptions& options) {
@@ -22,7 +27,7 @@ ordered_json config_json(const BenchOptions& options) {
   }
   return {
       {"preset", workload.preset},
-      {"target", "host"},
+      {"target", target_name(options.device.target)},
       {"ranks", workload.num_ranks},
       {"ranks_as", ranks_as_name(options)},
       {"tokens", options.tokens},
@@ -45,8 +50,13 @@ ordered_json config_json(const BenchOptions& options) {
       {"iterations", options.iterations},
       {"warmup", options.warmup},
       {"timeout_ms", options.timeout.count()},
-      {"trace_events", options.trace_events}};
+      {"trace_events", options.trace_events},
+      {"cache_hints", options.device.cache_hints},
+      {"graph", options.device.graph},
+      {"staged", options.device.staged}};
 }
+
+}  // namespace
 
 ordered_json result_json(const OpResult& result) {
   ordered_json speedup_vs = ordered_json::object();
@@ -74,6 +84,16 @@ ordered_json result_json(const OpResult& result) {
                        {"verified", result.verified},
                        {"rows_checked", result.rows_checked},
                        {"speedup_vs", speedup_vs}};
+  if (result.num_sms != 0) {
+    json["sms"] = result.num_sms;
+    json["gbps_per_sm"] = result.gbps_per_sm;
+    json["copy_gbps"] = result.copy_gbps;
+  }
+  if (result.companion_alone_us > 0.0) {
+    json["companion_alone_us"] = result.companion_alone_us;
+    json["companion_beside_us"] = result.companion_beside_us;
+    json["companion_slowdown"] = result.companion_beside_us / result.companion_alone_us - 1.0;
+  }
   if (!result.verified) {
     json["first_mismatch"] = result.first_mismatch;
   }
@@ -82,8 +102,6 @@ ordered_json result_json(const OpResult& result) {
   }
   return json;
 }
-
-}  // namespace
 
 ordered_json to_json(const Report& report) {
   ordered_json results = ordered_json::array();

@@ -72,8 +72,10 @@ std::string data_line(const Report& report) {
 std::string heading(const Report& report) {
   const BenchOptions& options = report.options;
   const Workload& workload = options.workload;
-  std::string text =
-      fmt::format("Switchyard {} ({}), host target\n", report.version, report.commit);
+  std::string text = fmt::format("Switchyard {} ({}), {} target\n",
+                                 report.version,
+                                 report.commit,
+                                 target_name(options.device.target));
   const auto line = [&](const char* what, const std::string& value) {
     text += fmt::format("{:<9} {}\n", what, value);
   };
@@ -165,6 +167,22 @@ std::string aggregate_line(const Report& report) {
   return text + fmt::format(". {} iterations.\n", report.results.front().num_iterations);
 }
 
+std::string device_line(const Report& report) {
+  if (report.results.front().num_sms == 0) {
+    return "";
+  }
+  std::string text = fmt::format("{}, {} SMs of each rank, payload GB/s per SM:",
+                                 report.machine.gpu,
+                                 report.results.front().num_sms);
+  const char* separator = " ";
+  for (const OpResult& result : report.results) {
+    text += fmt::format("{}{} {} {:.1f}", separator, result.layout, result.op, result.gbps_per_sm);
+    separator = ", ";
+  }
+  return text + fmt::format(". It copies {:.0f} GB/s, read and written together.\n",
+                            report.results.front().copy_gbps);
+}
+
 }  // namespace
 
 std::string to_table(const Report& report) {
@@ -175,7 +193,7 @@ std::string to_table(const Report& report) {
     text += result_line(result, sweep, rivals);
   }
   if (!sweep && !report.results.empty()) {
-    text += "\n" + aggregate_line(report);
+    text += "\n" + aggregate_line(report) + device_line(report);
   }
   return text;
 }

@@ -235,6 +235,9 @@ class CountExchange {
                                             landing.base_from,
                                             landing.expert_offsets)
               : routing::place_rank_major(landing.rows_from, num_ranks(), landing.base_from);
+      if (*landing.num_rows < landing.fixed_rows) {
+        *landing.num_rows = landing.fixed_rows;
+      }
     }
     const std::int64_t rows = *landing.num_rows;
     const std::uint64_t bytes = args_->landing_of(rows).region_bytes();

@@ -72,6 +72,9 @@ struct DispatchLanding {
   std::int64_t* expert_offsets = nullptr;  ///< [experts_per_rank + 1]; not for rank-major
   std::int64_t* num_rows = nullptr;
   std::uint64_t* region = nullptr;  ///< heap offset, kNoRegion until there is one
+  /// Compact layouts: the landing is laid out for so many rows where fewer come, for a caller who
+  /// cannot wait for their number; 0: for those that come.
+  std::int64_t fixed_rows = 0;
 };
 
 /// The caller's memory for the rows; null: views of the heap. Units: strides in bytes.

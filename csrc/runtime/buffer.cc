@@ -108,6 +108,15 @@ PendingCombine Buffer::issue(const CombineRequest& request) {
 CombineResult Buffer::combine(const CombineRequest& request) {
   return state_->issue(request, false).finish();
 }
+DispatchResult Buffer::enqueue(const DispatchRequest& request) {
+  return state_->enqueue(request);
+}
+CombineResult Buffer::enqueue(const CombineRequest& request) {
+  return state_->enqueue(request);
+}
+void Buffer::check_enqueued() {
+  state_->check_enqueued();
+}
 HeapTensor Buffer::allocate(DType dtype, std::initializer_list<std::int64_t> shape) {
   return state_->allocate(dtype, shape);
 }

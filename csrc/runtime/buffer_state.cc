@@ -207,6 +207,14 @@ void BufferState::abandon(const std::shared_ptr<Operation>& operation) noexcept 
   }
 }
 
+DispatchResult BufferState::enqueue(const DispatchRequest&) {
+  refuse("enqueue", "a buffer of target host", "one of target cuda, or issue() and finish()");
+}
+
+CombineResult BufferState::enqueue(const CombineRequest&) {
+  refuse("enqueue", "a buffer of target host", "one of target cuda, or issue() and finish()");
+}
+
 HeapTensor BufferState::allocate(DType dtype, std::initializer_list<std::int64_t> shape) {
   const std::uint64_t bytes = checked_bytes(dtype, {shape.begin(), shape.size()});
   const auto region = arena_->allocate(bytes);

@@ -34,6 +34,11 @@ class BufferState : public std::enable_shared_from_this<BufferState> {
   /// Waits, takes the outcome, throws what went wrong.
   virtual DispatchResult finish_dispatch(const std::shared_ptr<Operation>& operation) = 0;
   virtual CombineResult finish_combine(const std::shared_ptr<Operation>& operation) = 0;
+  /// The whole operation on the caller's stream.
+  /// Errors: InvalidArgument where roles run on the host
+  virtual DispatchResult enqueue(const DispatchRequest& request);
+  virtual CombineResult enqueue(const CombineRequest& request);
+  virtual void check_enqueued() {}
   /// Waits and drops the outcome; for operations that nobody finishes.
   void abandon(const std::shared_ptr<Operation>& operation) noexcept;
 
@@ -54,6 +59,8 @@ class BufferState : public std::enable_shared_from_this<BufferState> {
   virtual Trace take_trace() { return {.rank = peers_.rank}; }
   /// Of a result or a HeapTensor; by any thread.
   virtual void release_region(std::uint64_t offset) { arena_->release(offset); }
+  /// The same of memory where peers may write after a failure that nobody has seen yet.
+  virtual void release_unseen(std::uint64_t offset) { arena_->release(offset); }
   [[nodiscard]] std::byte* heap_at(std::uint64_t offset) const { return peers_.local(offset); }
 
   [[nodiscard]] const Config& config() const { return config_; }

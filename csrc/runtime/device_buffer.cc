@@ -68,6 +68,7 @@ DeviceBuffer::DeviceBuffer(Group& group, const Config& config, const MakeDevice&
   const cuda::Sequence first{};
   device_->write(sequence_->data(), &first, sizeof(first));
   outcomes_ = device_->allocate_host(slots_.size() * sizeof(cuda::Outcome));
+  enqueued_.use(device_);
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     slots_[i].outcome = reinterpret_cast<cuda::Outcome*>(outcomes_) + i;
   }
@@ -81,6 +82,7 @@ DeviceBuffer::~DeviceBuffer() {
         device_->wait(slot.done);
       }
     }
+    enqueued_.wait();
   } catch (const std::exception&) {
     // The device does not work any more, so nothing runs on it.
   }
@@ -141,10 +143,15 @@ cuda::ReservedRegion DeviceBuffer::reserve_up_to(std::uint64_t bytes) {
   return reserve(std::min(bytes, arena_->largest_free_bytes()));
 }
 
-cuda::OperationLaunch DeviceBuffer::describe_launch(Operation& operation) {
+cuda::OperationLaunch DeviceBuffer::describe_launch(Operation& operation,
+                                                    const DeviceTables& tables,
+                                                    bool on_stream) {
+  operation.outcome = on_stream ? enqueued_.take_outcome() : slot_of(operation).outcome;
   cuda::OperationLaunch launch;
   launch.sequence = sequence();
-  launch.outcome = slot_of(operation).outcome;
+  launch.outcome = operation.outcome;
+  launch.keeps_first = on_stream;
+  launch.guard = tables.workspace().guard;
   launch.timeout_ns = static_cast<std::uint64_t>(std::chrono::nanoseconds(config_.timeout).count());
   launch.descriptor = operation.descriptor.plain();
   return launch;
@@ -186,7 +193,25 @@ cuda::RouteArgs DeviceBuffer::route_args(const DispatchRequest& request,
   return args;
 }
 
+/// The CPU could not wait for what has not been launched.
+void DeviceBuffer::refuse_recording(void* stream) {
+  if (device_->is_recording(nullptr) || (stream != nullptr && device_->is_recording(stream))) {
+    throw InvalidState(
+        "issue: got a stream that is captured into a graph, wanted enqueue(), which waits for "
+        "nothing on the CPU");
+  }
+}
+
 std::shared_ptr<Operation> DeviceBuffer::start(const DispatchRequest& request, bool) {
+  refuse_recording(request.stream);
+  check_enqueued();
+  auto operation = launch(request, false);
+  slot_of(*operation).done = device_->mark();
+  return operation;
+}
+
+std::shared_ptr<DispatchOperation> DeviceBuffer::launch(const DispatchRequest& request,
+                                                        bool on_stream) {
   check_can_issue();
   const auto previous = request.handle.valid() ? check_handle(request.handle) : nullptr;
   auto operation = make_dispatch(device_context(), request, previous);
@@ -196,18 +221,30 @@ std::shared_ptr<Operation> DeviceBuffer::start(const DispatchRequest& request, b
         device_, workspace_shape(handle, !membership_.whole()));
   }
   fill_tables(*operation);
+  const bool routes = previous == nullptr;
+  const std::int64_t rows = rows_to_reserve(*operation, request);
+  if (on_stream && routes) {
+    operation->args.landing.fixed_rows = handle.layout == Layout::kPadded ? 0 : rows;
+    handle.num_rows = rows;
+  }
+  cuda::DispatchLaunch launch{operation->args,
+                              describe_launch(*operation, *handle.device, on_stream)};
+  launch.launch.makes_tables = routes;
   device_->wait_for(request.stream);
-  if (previous == nullptr) {
+  if (request.wait_event != nullptr) {
+    device_->wait_for_event(request.wait_event);
+  }
+  if (routes) {
     device_->launch(route_args(request, *handle.device));
   }
-  cuda::DispatchLaunch launch{operation->args, describe_launch(*operation)};
-  const std::int64_t rows = rows_to_reserve(*operation, request);
   launch.launch.regions[0] = reserve_up_to(operation->args.landing_of(rows).region_bytes());
   launch.launch.num_regions = 1;
   operation->region = launch.launch.regions[0].offset;
   device_->launch(launch);
   count(*operation);
-  slot_of(*operation).done = device_->mark();
+  if (request.done_event != nullptr) {
+    device_->set_event(request.done_event);
+  }
   return operation;
 }
 
@@ -227,12 +264,25 @@ void DeviceBuffer::fill_tables(DispatchOperation& operation) const {
 }
 
 std::shared_ptr<Operation> DeviceBuffer::start(const CombineRequest& request, bool) {
+  refuse_recording(request.stream);
+  check_enqueued();
+  auto operation = launch(request, false);
+  slot_of(*operation).done = device_->mark();
+  return operation;
+}
+
+std::shared_ptr<CombineOperation> DeviceBuffer::launch(const CombineRequest& request,
+                                                       bool on_stream) {
   check_can_issue();
   auto operation = make_combine(device_context(), request, check_handle(request.handle));
-  device_->wait_for(request.stream);
   fill_tables(*operation, request);
+  device_->wait_for(request.stream);
+  if (request.wait_event != nullptr) {
+    device_->wait_for_event(request.wait_event);
+  }
   fill_topk_weights(*operation, request);
-  cuda::CombineLaunch launch{operation->args, describe_launch(*operation)};
+  cuda::CombineLaunch launch{operation->args,
+                             describe_launch(*operation, *operation->handle->device, on_stream)};
   // In the order in which the role asks.
   const auto take_region = [&](std::uint64_t bytes, std::uint64_t& region) {
     if (bytes != 0) {
@@ -244,7 +294,9 @@ std::shared_ptr<Operation> DeviceBuffer::start(const CombineRequest& request, bo
   take_region(launch.args.experts.copy_in.region_bytes(), operation->copy_in_region);
   device_->launch(launch);
   count(*operation);
-  slot_of(*operation).done = device_->mark();
+  if (request.done_event != nullptr) {
+    device_->set_event(request.done_event);
+  }
   return operation;
 }
 
@@ -302,8 +354,7 @@ void DeviceBuffer::wait(Operation& operation) {
 
 /// Throws the group's fault, the caller's mistake or the operation's failure, if there is one.
 void DeviceBuffer::throw_if_unsuccessful(Operation& operation) {
-  const cuda::Outcome& outcome = *slot_of(operation).outcome;
-  SY_CHECK(outcome.epoch == operation.epoch, "a kernel that has ended tells of its operation");
+  const cuda::Outcome& outcome = *operation.outcome;
   operation.flags.failed = outcome.failed;
   operation.flags.corrupt = outcome.corrupt;
   operation.failure = outcome.failure;
@@ -315,6 +366,12 @@ void DeviceBuffer::throw_if_unsuccessful(Operation& operation) {
   }
   if (outcome.failed != 0) {
     throw_failure(operation, read_descriptor(operation, outcome.epoch), config_);
+  }
+  if (outcome.skipped != 0) {
+    throw InvalidState(fmt::format(
+        "{}: got the handle of a dispatch that failed, wanted one that went through: nothing was "
+        "done, on any rank",
+        operation.name()));
   }
   release_quarantined(operation.epoch);
   if (outcome.bad_entry.token >= 0) {
@@ -368,7 +425,7 @@ DispatchResult DeviceBuffer::finish_dispatch(const std::shared_ptr<Operation>& o
     throw;
   }
   HandleState& handle = *dispatch.handle;
-  handle.num_rows = slot_of(dispatch).outcome->num_rows;
+  handle.num_rows = dispatch.outcome->num_rows;
   arena_->trim(dispatch.region, dispatch.args.landing_of(handle.num_rows).region_bytes());
   return make_result(dispatch.handle, std::make_unique<LandedRows>(shared_from_this(), dispatch));
 }

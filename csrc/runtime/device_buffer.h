@@ -6,12 +6,14 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "csrc/runtime/buffer_state.h"
 #include "csrc/runtime/device_tables.h"
+#include "csrc/runtime/enqueued.h"
 #include "csrc/targets/device.h"
 
 namespace switchyard::runtime {
@@ -28,6 +30,10 @@ class DeviceBuffer final : public BufferState {
 
   std::shared_ptr<Operation> start(const DispatchRequest& request, bool background) override;
   std::shared_ptr<Operation> start(const CombineRequest& request, bool background) override;
+  DispatchResult enqueue(const DispatchRequest& request) override;
+  CombineResult enqueue(const CombineRequest& request) override;
+  void check_enqueued() override;
+  void release_unseen(std::uint64_t offset) override;
   [[nodiscard]] bool is_done(const Operation& operation) const override;
   DispatchResult finish_dispatch(const std::shared_ptr<Operation>& operation) override;
   CombineResult finish_combine(const std::shared_ptr<Operation>& operation) override;
@@ -51,7 +57,14 @@ class DeviceBuffer final : public BufferState {
                                            const DeviceTables& tables);
   cuda::ReservedRegion reserve(std::uint64_t bytes);
   cuda::ReservedRegion reserve_up_to(std::uint64_t bytes);
-  [[nodiscard]] cuda::OperationLaunch describe_launch(Operation& operation);
+  [[nodiscard]] cuda::OperationLaunch describe_launch(Operation& operation,
+                                                      const DeviceTables& tables,
+                                                      bool on_stream);
+  std::shared_ptr<DispatchOperation> launch(const DispatchRequest& request, bool on_stream);
+  std::shared_ptr<CombineOperation> launch(const CombineRequest& request, bool on_stream);
+  void refuse_recording(void* stream);
+  void prepare_to_enqueue(void* stream);
+  std::shared_ptr<void> keep_enqueued(const std::shared_ptr<Operation>& operation, void* stream);
   void fill_tables(DispatchOperation& operation) const;
   void fill_tables(CombineOperation& operation, const CombineRequest& request) const;
   void fill_topk_weights(CombineOperation& operation, const CombineRequest& request);
@@ -67,6 +80,9 @@ class DeviceBuffer final : public BufferState {
   std::vector<Slot> slots_;                                           // by epoch
   std::map<int, std::unique_ptr<targets::DeviceBlock>> expert_maps_;  // by number of experts
   std::optional<targets::Fault> fault_;
+  EnqueuedOperations enqueued_;
+  std::mutex unseen_mutex_;
+  std::vector<std::uint64_t> unseen_;  // regions that were given back, by any thread
 };
 
 /// The public face of such a buffer, over any device.

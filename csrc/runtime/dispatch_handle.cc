@@ -1,6 +1,7 @@
 // The public accessors of DispatchHandle.
 #include <fmt/format.h>
 
+#include "csrc/runtime/device_tables.h"
 #include "csrc/runtime/handle_state.h"
 #include "csrc/runtime/validate.h"
 #include "switchyard/error.h"
@@ -63,6 +64,15 @@ std::vector<std::int32_t> DispatchHandle::tokens_of_rank(int rank) const {
                     fmt::format("a rank of the group, 0 to {}", state().num_ranks - 1));
   }
   return routing::tokens_of_rank(state().on_host().source->route, rank);
+}
+
+DeviceCounts DispatchHandle::device_counts() const {
+  const runtime::HandleState& here = state();
+  if (here.device == nullptr) {
+    throw InvalidState("device_counts: got a handle of target host, wanted one of target cuda");
+  }
+  const cuda::Workspace& at = here.device->workspace();
+  return {at.rows_from, at.counts_from, here.row_per_expert() ? at.expert_offsets : nullptr};
 }
 
 }  // namespace switchyard

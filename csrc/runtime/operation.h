@@ -54,6 +54,7 @@ class Operation {
   protocol::LocalFlags flags;
   protocol::Failure failure;
   bool finished = false;
+  cuda::Outcome* outcome = nullptr;  ///< on a device: what its kernel tells
 
   [[nodiscard]] virtual const protocol::OperationArgs& args_op() const = 0;
   [[nodiscard]] virtual const char* name() const = 0;

@@ -64,8 +64,10 @@ TensorView first_rows(const TensorView& view, std::int64_t num_rows) {
 
 }  // namespace
 
-LandedRows::LandedRows(std::shared_ptr<BufferState> buffer, const DispatchOperation& operation)
-    : region_(std::move(buffer), operation.region) {
+LandedRows::LandedRows(std::shared_ptr<BufferState> buffer,
+                       const DispatchOperation& operation,
+                       GiveBack how)
+    : region_(std::move(buffer), operation.region, how) {
   const protocol::DispatchProblem& problem = operation.args.problem;
   const protocol::PacketLayout& packet = problem.packet;
   const HandleState& handle = *operation.handle;
@@ -104,7 +106,8 @@ LandedRows::LandedRows(std::shared_ptr<BufferState> buffer, const DispatchOperat
 }
 
 CombinedRows::CombinedRows(std::shared_ptr<BufferState> buffer, CombineOperation& operation)
-    : region_(std::move(buffer), operation.out_region),
+    : region_(buffer, operation.out_region),
+      copy_in_(std::move(buffer), operation.copy_in_region),
       summed_topk_weights_(std::move(operation.summed_topk_weights)),
       device_topk_weights_(std::move(operation.device_topk_weights)) {
   const protocol::CombineProblem& problem = operation.args.problem;

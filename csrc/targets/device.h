@@ -53,6 +53,14 @@ class Device {
   /// What is enqueued from here on waits for what `stream` has been given so far; null: for
   /// nothing.
   virtual void wait_for(void* stream) = 0;
+  /// What `stream` is given from here on waits for all that has been enqueued so far.
+  virtual void let_wait(void* stream) = 0;
+  /// The same with a mark of the caller's (cudaEvent_t): waits for it; sets it.
+  virtual void wait_for_event(void* event) = 0;
+  virtual void set_event(void* event) = 0;
+  /// Whether `stream` or this queue is recording a graph: what is enqueued then runs at each launch
+  /// of the graph, and no call that waits, reads, writes or marks may be made. Null: this queue.
+  [[nodiscard]] virtual bool is_recording(void* stream) = 0;
   /// Enqueues a copy of rows to one place without gaps.
   virtual void pack_rows(const RowBlock& rows, std::byte* to) = 0;
   virtual void launch(const cuda::RouteArgs& args) = 0;

@@ -128,6 +128,25 @@ class Buffer {
   PendingCombine issue(const CombineRequest& request);
   CombineResult combine(const CombineRequest& request);
 
+  /// Target cuda: the whole operation on `request.stream`, without any wait on the CPU: it waits for
+  /// what the stream has been given so far, and what the stream is given next waits for it. Rows
+  /// fill the front of a landing of exactly `request.max_rows` rows (padded: all places), which the
+  /// result's shapes say; how many came is in DispatchHandle::device_counts(). While the stream is
+  /// captured into a CUDA graph, the operation becomes part of it: each launch does it again, with
+  /// the tensors as they are then, into the same memory. All ranks launch their graphs as they would
+  /// issue what these hold. One enqueue of the same kind must have come before the first capture.
+  /// Lifetime:   tensors, result and handle until the stream, or the last launch, is done with them
+  /// Errors:     as issue; InvalidArgument without a stream, without max_rows in a compact layout,
+  ///             or on the host target. What went wrong on the GPU is thrown by a later call, or by
+  ///             check_enqueued(): operations behind a failed dispatch do nothing on any rank, and
+  ///             their results hold anything.
+  DispatchResult enqueue(const DispatchRequest& request);
+  CombineResult enqueue(const CombineRequest& request);
+  /// Looks at what the GPU has told of enqueued operations so far; waits for nothing. Of a captured
+  /// operation it tells of the first launch that failed since the last look.
+  /// Errors:     what finish() would have thrown
+  void check_enqueued();
+
   /// Memory in the heap for expert outputs, one tensor of 1 to 4 dimensions; not collective.
   /// Errors:     InvalidArgument for a bad shape; HeapTooSmall
   HeapTensor allocate(DType dtype, std::initializer_list<std::int64_t> shape);

@@ -46,6 +46,8 @@ struct CombineRequest {
 
   /// Target cuda: as DispatchRequest::stream.
   void* stream = nullptr;
+  void* wait_event = nullptr;
+  void* done_event = nullptr;
 
   /// Caller's memory for the sums, [T, H] of x's type with 16-byte aligned rows, overlapping
   /// neither x nor a bias; not given: a view of the heap.

@@ -19,6 +19,17 @@ class HandleState;
 class LandedRows;
 }  // namespace runtime
 
+/// Counts of a dispatch where a GPU's kernels find them, which launch after launch of a graph writes
+/// again. Lifetime: the handle's
+struct DeviceCounts {
+  const std::int32_t* rows_from_rank = nullptr;  ///< [num_ranks]
+  /// [num_ranks][experts_per_rank]: by source, as they were counted there
+  const std::int32_t* rows_from_rank_and_expert = nullptr;
+  /// [experts_per_rank + 1]: first row of each local expert, behind the last the rows that came;
+  /// not for rank-major
+  const std::int64_t* expert_offsets = nullptr;
+};
+
 /// The routing of one dispatch, as this rank sees it. Copying shares it; it stays valid after the
 /// result is released, and so do its spans as long as a copy of the handle lives.
 /// Errors:     every accessor but valid() throws InvalidState on an empty handle
@@ -63,6 +74,11 @@ class DispatchHandle {
   /// a rank that the group has not
   [[nodiscard]] std::vector<std::int32_t> tokens_of_rank(int rank) const;
 
+  /// Target cuda. All above but num_rows() and the shape copy from there at the first look, and
+  /// wait for the GPU; of an enqueued dispatch they stay as they were then. Errors: InvalidState on
+  /// the host target
+  [[nodiscard]] DeviceCounts device_counts() const;
+
  private:
   friend class runtime::BufferState;
   explicit DispatchHandle(std::shared_ptr<const runtime::HandleState> state)
@@ -105,6 +121,10 @@ struct DispatchRequest {
   std::int64_t max_rows = 0;
   /// Target cuda: a stream (cudaStream_t) whose work so far the operation waits for; null: none.
   void* stream = nullptr;
+  /// Target cuda: events (cudaEvent_t): the operation waits for the first as well; the second is
+  /// recorded when it is done. Null: none.
+  void* wait_event = nullptr;
+  void* done_event = nullptr;
 
   /// Dispatch again along the routing of an earlier dispatch of the same Buffer (the backward
   /// pass): no counting, the same places. Routing, layout, its options and weights come from the

@@ -10,8 +10,8 @@
 #include <tuple>
 #include <vector>
 
+#include "benchmarks/cuda/gpu_memory.h"
 #include "switchyard/error.h"
-#include "tests/gpu/gpu_memory.h"
 #include "tests/gpu/gpu_ranks.h"
 #include "tests/support/bad_requests.h"
 #include "tests/support/operation_cases.h"
@@ -54,7 +54,7 @@ void run(const Workload& workload,
     Buffer buffer(group, config);
     const bench::RankInputs inputs(workload, rank, (*routing)[static_cast<std::size_t>(rank)]);
     const auto reference = std::make_shared<const bench::Reference>(workload, rank, routing);
-    test::GpuMemory memory;
+    bench::GpuMemory memory;
     body({rank, group, buffer, inputs, reference, memory});
     group.bootstrap().barrier();
   });

@@ -11,13 +11,15 @@
 #include <vector>
 
 #include "benchmarks/common/reference.h"
+#include "benchmarks/common/tensor_memory.h"
 #include "benchmarks/common/token_data.h"
 #include "benchmarks/common/verifier.h"
 #include "switchyard/switchyard.h"
 #include "tests/support/rank_threads.h"
-#include "tests/support/tensor_memory.h"
 
 namespace switchyard::test {
+
+using bench::TensorMemory;
 
 /// Small heaps and a deadline that a loaded machine under a sanitizer still meets.
 inline Config test_config() {

@@ -57,7 +57,7 @@ def environment(file):
 
 # What a backend's headers look like, what the backend is called, and the folders that may include them.
 BACKENDS = (
-    (r"cuda|cu(?:blas|fft|rand|da)?(?:_\w+)?\.h|cub/|nvtx", "CUDA", ("csrc/targets/cuda", "ptx", "tests/cuda_compile", "tests/gpu", "tests/ptx", "csrc/memory/cuda")),
+    (r"cuda|cu(?:blas|fft|rand|da)?(?:_\w+)?\.h|cub/|nvtx", "CUDA", ("csrc/targets/cuda", "ptx", "tests/cuda_compile", "tests/gpu", "tests/ptx", "csrc/memory/cuda", "benchmarks/cuda")),
     (r"infiniband/|rdma/", "verbs", ("csrc/transport/verbs",)),
     (r"uc[pst]/", "UCX", ("csrc/transport/ucx",)),
     (r"nccl", "NCCL", ("csrc/transport/nccl", "benchmarks/nccl")),

@@ -133,7 +133,7 @@ TEST(BenchOptions, SaysGotAndWantedWhenAValueIsWrong) {
 }
 
 TEST(BenchOptions, SaysWhatThisBuildHasWhenTheTargetIsAnother) {
-  for (const char* target : {"cuda", "sim"}) {
+  for (const char* target : {"gpu", "sim"}) {
     EXPECT_THAT(refusal(std::string("--target ") + target),
                 AllOf(HasSubstr(target), HasSubstr("host")));
   }

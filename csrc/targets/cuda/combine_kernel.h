@@ -39,7 +39,9 @@ __global__ void __launch_bounds__(kThreadsPerBlock, 1)
   const protocol::CombineArgs& args = block.launch.args;
   const OperationLaunch& launch = block.launch.launch;
   CudaWarp<Hints> warp(&block.warps[warp_of_block()], launch.regions, launch.num_regions);
-  if (warp_of_rank() == 0) {
+  if (block.skips) {
+    // Nothing is said, and nobody waits: peers skip as well, or leave.
+  } else if (warp_of_rank() == 0) {
     describe_operation(args.op, launch.descriptor);
     run_role(warp, protocol::CombineAnnounce(&args), block);
   } else {

@@ -8,7 +8,9 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <utility>
+#include <vector>
 
 #include "csrc/memory/cuda/cuda_heap.h"
 #include "csrc/targets/cuda/cuda_error.h"
@@ -35,6 +37,18 @@ class CurrentDevice {
 
  private:
   int before_ = 0;
+};
+
+/// Lets this thread allocate while any thread of the process captures a graph.
+class RelaxedCapture {
+ public:
+  RelaxedCapture() { check(cudaThreadExchangeStreamCaptureMode(&mode_), "allow to allocate"); }
+  RelaxedCapture(const RelaxedCapture&) = delete;
+  RelaxedCapture& operator=(const RelaxedCapture&) = delete;
+  ~RelaxedCapture() { (void)cudaThreadExchangeStreamCaptureMode(&mode_); }
+
+ private:
+  cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
 };
 
 struct Destroy {
@@ -118,6 +132,7 @@ class CudaDevice final : public Device {
     resident_sms_ = cuda::resident_blocks();
     pool_ = make_pool(device_);
     stream_ = make_stream();
+    side_stream_ = make_stream();
     given_ = make_event();
   }
 
@@ -127,15 +142,34 @@ class CudaDevice final : public Device {
         bootstrap, {.heap_bytes = options.heap_bytes, .kind = options.kind, .device = device_});
   }
 
+  /// A graph must not allocate: what it uses outlives each of its launches. While one is recorded,
+  /// memory comes by a stream that is not, and goes back when the recording is over.
   std::byte* allocate(std::uint64_t bytes) override {
     const CurrentDevice current(device_);
+    const RelaxedCapture relaxed;
+    const bool recording = is_recording(nullptr);
+    if (!recording) {
+      free_kept();
+    }
+    cudaStream_t stream = recording ? side_stream_.get() : stream_.get();
     void* memory = nullptr;
-    check(cudaMallocFromPoolAsync(
-              &memory, std::max<std::uint64_t>(bytes, 1), pool_.get(), stream_.get()),
+    check(cudaMallocFromPoolAsync(&memory, std::max<std::uint64_t>(bytes, 1), pool_.get(), stream),
           "memory of the GPU");
+    if (recording) {
+      check(cudaStreamSynchronize(stream), "wait for memory of the GPU");
+    }
     return static_cast<std::byte*>(memory);
   }
-  void release(std::byte* memory) noexcept override { (void)cudaFreeAsync(memory, stream_.get()); }
+  void release(std::byte* memory) noexcept override {
+    cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+    const bool known = cudaStreamIsCapturing(stream_.get(), &status) == cudaSuccess;
+    if (known && status == cudaStreamCaptureStatusNone) {
+      (void)cudaFreeAsync(memory, stream_.get());
+      return;
+    }
+    const std::lock_guard lock(kept_mutex_);
+    kept_.push_back(memory);
+  }
   std::byte* allocate_host(std::uint64_t bytes) override {
     const CurrentDevice current(device_);
     void* memory = nullptr;
@@ -158,6 +192,25 @@ class CudaDevice final : public Device {
             "mark the caller's stream");
       check(cudaStreamWaitEvent(stream_.get(), given_.get()), "wait for the caller's stream");
     }
+  }
+  void let_wait(void* stream) override {
+    check(cudaEventRecord(given_.get(), stream_.get()), "mark the stream");
+    check(cudaStreamWaitEvent(static_cast<cudaStream_t>(stream), given_.get()),
+          "let the caller's stream wait");
+  }
+  void wait_for_event(void* event) override {
+    check(cudaStreamWaitEvent(stream_.get(), static_cast<cudaEvent_t>(event)),
+          "wait for the caller's event");
+  }
+  void set_event(void* event) override {
+    check(cudaEventRecord(static_cast<cudaEvent_t>(event), stream_.get()),
+          "record the caller's event");
+  }
+  [[nodiscard]] bool is_recording(void* stream) override {
+    cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+    cudaStream_t asked = stream == nullptr ? stream_.get() : static_cast<cudaStream_t>(stream);
+    check(cudaStreamIsCapturing(asked, &status), "whether a stream is captured");
+    return status != cudaStreamCaptureStatusNone;
   }
   void pack_rows(const RowBlock& rows, std::byte* to) override {
     if (rows.num_rows != 0) {
@@ -220,6 +273,17 @@ class CudaDevice final : public Device {
     return static_cast<std::uint32_t>(properties_.sharedMemPerBlockOptin);
   }
 
+  void free_kept() {
+    std::vector<std::byte*> kept;
+    {
+      const std::lock_guard lock(kept_mutex_);
+      kept.swap(kept_);
+    }
+    for (std::byte* memory : kept) {
+      check(cudaFreeAsync(memory, stream_.get()), "give memory of the GPU back");
+    }
+  }
+
   /// Between the host and the GPU, behind all that was enqueued.
   void copy(void* to, const void* from, std::uint64_t bytes) {
     check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream_.get()), "copy");
@@ -232,7 +296,10 @@ class CudaDevice final : public Device {
   int resident_sms_ = 0;
   Pool pool_;
   Stream stream_;
-  Event given_;  // records the caller's streams
+  Stream side_stream_;  // for memory, while the other is captured
+  Event given_;         // records the caller's streams, and what they wait for
+  std::mutex kept_mutex_;
+  std::vector<std::byte*> kept_;  // released while a graph was recorded
 };
 
 }  // namespace

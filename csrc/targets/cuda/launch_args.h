@@ -39,6 +39,10 @@ struct OperationLaunch {
   protocol::OperationDescriptor descriptor{};  ///< what peers may read of this operation
   ReservedRegion regions[2];
   std::int32_t num_regions = 0;
+  /// Workspace::guard of the route that the operation makes or follows.
+  std::uint32_t* guard = nullptr;
+  bool makes_tables = false;  ///< writes the guard; else leaves the operation out where it is set
+  bool keeps_first = false;   ///< of many launches with one outcome, the first that went wrong
 };
 
 struct DispatchLaunch {

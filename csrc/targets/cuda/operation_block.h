@@ -17,7 +17,14 @@ struct BlockMemory {
   WarpMemory warps[kWarpsPerBlock];
   Launch launch;
   std::uint64_t epoch;  ///< number of this operation
+  bool skips;           ///< no role is played
 };
+
+/// Whether there is nothing to play: the dispatch that made the tables failed, which every rank
+/// knows of its own, or the group has.
+inline __device__ bool must_skip(const OperationLaunch& launch, const protocol::OperationArgs& op) {
+  return (!launch.makes_tables && *launch.guard != 0) || fault_raised(op);
+}
 
 inline __device__ int warp_of_block() {
   return static_cast<int>(threadIdx.x) / kLanes;
@@ -47,6 +54,7 @@ __device__ void cta_begin(BlockMemory<Launch>& block, const Launch& given) {
     block.epoch = block.launch.launch.sequence->epoch + 1;
     auto& op = block.launch.args.op;
     op.epoch = protocol::epoch_tag(block.epoch, op.control.num_slots);
+    block.skips = must_skip(block.launch.launch, op);
   }
   __syncthreads();
 }
@@ -84,6 +92,26 @@ inline __device__ void raise_corruption(const protocol::OperationArgs& op,
   }
 }
 
+/// Into the host's memory. Of operations that are launched many times, what went wrong first stays:
+/// the host looks when it likes.
+inline __device__ void tell_outcome(const OperationLaunch& launch,
+                                    const Outcome& told,
+                                    std::uint64_t epoch) {
+  Outcome& outcome = *launch.outcome;
+  if (launch.keeps_first && (told.noted == 0 || outcome.noted != 0)) {
+    return;  // reads the host's memory, over the bus, where something went wrong alone
+  }
+  outcome.faulted = told.faulted;
+  outcome.failed = told.failed;
+  outcome.corrupt = told.corrupt;
+  outcome.failure = told.failure;
+  outcome.bad_entry = told.bad_entry;
+  outcome.num_rows = told.num_rows;
+  outcome.skipped = told.skipped;
+  outcome.epoch = epoch;
+  ptx::st_release_sys(&outcome.noted, told.noted);
+}
+
 /// Tells the host what became of the operation and makes room for the next.
 /// Called by: one thread, when every block is done
 inline __device__ void end_operation(const protocol::OperationArgs& op,
@@ -91,20 +119,31 @@ inline __device__ void end_operation(const protocol::OperationArgs& op,
                                      std::uint64_t epoch,
                                      std::int64_t num_rows) {
   Sequence& sequence = *launch.sequence;
-  Outcome& outcome = *launch.outcome;
   raise_corruption(op, sequence, epoch);
-  outcome.faulted = fault_raised(op) ? 1 : 0;
-  outcome.failed = static_cast<std::uint32_t>(sequence.flags.failed);
-  outcome.corrupt = static_cast<std::uint32_t>(sequence.flags.corrupt);
-  outcome.failure = sequence.failure;
-  outcome.bad_entry = sequence.bad_entry;
-  outcome.num_rows = num_rows;
-  ptx::st_release_sys(&outcome.epoch, epoch);
+  // Here, not per block: a group may fail while some blocks play and others do not.
+  const bool left_out = !launch.makes_tables && *launch.guard != 0;
+  Outcome told;
+  told.faulted = fault_raised(op) ? 1 : 0;
+  told.failed = static_cast<std::uint32_t>(sequence.flags.failed);
+  told.corrupt = static_cast<std::uint32_t>(sequence.flags.corrupt);
+  told.failure = sequence.failure;
+  told.bad_entry = sequence.bad_entry;
+  told.num_rows = num_rows;
+  told.skipped = left_out ? 1 : 0;
+  const bool failed = (told.faulted | told.failed | told.corrupt) != 0;
+  told.noted = failed || left_out || told.bad_entry.token >= 0 ? 1 : 0;
+  tell_outcome(launch, told, epoch);
+  // A dispatch along a handle that fails leaves the tables of the one that counted as they were.
+  if (launch.makes_tables) {
+    *launch.guard = failed ? 1 : 0;
+  }
   sequence.flags = protocol::LocalFlags{};
   sequence.failure = protocol::Failure{};
   sequence.bad_entry.token = -1;
   sequence.blocks_done = 0;
-  sequence.epoch = epoch;
+  // One that was left out said nothing to any peer, on no rank: numbers go on as if it were not, so
+  // that a slot's last messages have been read by all when it comes round.
+  sequence.epoch = left_out ? epoch - 1 : epoch;
 }
 
 }  // namespace switchyard::cuda

@@ -26,6 +26,10 @@ struct Outcome {
   protocol::Failure failure;
   BadEntry bad_entry;
   std::int64_t num_rows = 0;  ///< of a dispatch
+  std::uint32_t skipped = 0;  ///< its dispatch had failed, or the group had: nothing was done
+  /// Something of the above went wrong. With OperationLaunch::keeps_first, it stays until the host
+  /// clears it, and so does what it is about.
+  std::uint32_t noted = 0;
 };
 
 /// In device memory, one per rank; begins as zeroes but for bad_entry.

@@ -52,6 +52,7 @@ struct Workspace {
   std::int32_t* base_from = nullptr;        ///< [N][B]
   std::int64_t* expert_offsets = nullptr;   ///< [E / N + 1]
   std::int64_t* num_rows = nullptr;
+  std::uint32_t* guard = nullptr;  ///< 1: the dispatch failed, and the tables are anything
   std::uint64_t* region = nullptr;
   // Of a combine along the route.
   std::uint64_t* rows_at = nullptr;              ///< [N]
@@ -88,6 +89,7 @@ struct Workspace {
     at.take(base_from, bases);
     at.take(expert_offsets, shape.experts_per_rank() + 1);
     at.take(num_rows, 1);
+    at.take(guard, 1);
     at.take(region, 1);
     at.take(rows_at, ranks);
     at.take(row_weights_at, ranks);

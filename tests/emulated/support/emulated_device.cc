@@ -46,8 +46,30 @@ void EmulatedDevice::run_queue() {
 }
 
 void EmulatedDevice::enqueue(std::function<void()> work) {
+  if (recording_) {
+    recording_->push_back(std::move(work));
+    return;
+  }
   queue_.push_back(std::move(work));
   ++num_enqueued_;
+}
+
+EmulatedDevice::Graph EmulatedDevice::end_recording() {
+  Graph graph = std::move(*recording_);
+  recording_.reset();
+  return graph;
+}
+
+void EmulatedDevice::launch_graph(const Graph& graph) {
+  for (const std::function<void()>& work : graph) {
+    enqueue(work);
+  }
+}
+
+void EmulatedDevice::refuse_while_recording(const char* call) const {
+  if (recording_) {
+    throw EmulationError(options_.name + ": " + call + " while a graph is recorded");
+  }
 }
 
 std::unique_ptr<memory::SymmetricHeap> EmulatedDevice::create_heap(
@@ -71,8 +93,9 @@ std::byte* EmulatedDevice::allocate(std::uint64_t bytes) {
 void EmulatedDevice::release(std::byte* memory) noexcept {
   if (closed_) {
     free(memory);
-  } else {
-    enqueue([this, memory] { free(memory); });
+  } else {  // of no graph, even while one is recorded
+    queue_.push_back([this, memory] { free(memory); });
+    ++num_enqueued_;
   }
 }
 
@@ -105,6 +128,17 @@ void EmulatedDevice::read(void* to, const std::byte* from, std::uint64_t bytes) 
 
 /// Hosts do all by themselves here: what they have filled is there.
 void EmulatedDevice::wait_for(void*) {}
+void EmulatedDevice::let_wait(void*) {}
+void EmulatedDevice::wait_for_event(void*) {}
+
+/// An event is a number here: how many times it was recorded.
+void EmulatedDevice::set_event(void* event) {
+  enqueue([event] { ++*static_cast<int*>(event); });
+}
+
+bool EmulatedDevice::is_recording(void*) {
+  return recording_.has_value();
+}
 
 void EmulatedDevice::pack_rows(const targets::RowBlock& rows, std::byte* to) {
   enqueue([rows, to] {
@@ -114,31 +148,49 @@ void EmulatedDevice::pack_rows(const targets::RowBlock& rows, std::byte* to) {
   });
 }
 
+void EmulatedDevice::enqueue_kernel(std::function<void()> kernel) {
+  ++num_launched_;
+  enqueue([this, kernel = std::move(kernel)] {
+    kernel();
+    ++num_ended_;
+  });
+}
+
+void EmulatedDevice::let_pass(std::uint64_t ns) {
+  const std::uint64_t until = now_ns() + ns;
+  while (now_ns() < until) {
+    await_turn(machine_);
+  }
+}
+
 void EmulatedDevice::launch(const cuda::RouteArgs& args) {
-  enqueue([this, args] { emulated::launch(machine_, args, options_.name + " route"); });
+  enqueue_kernel([this, args] { emulated::launch(machine_, args, options_.name + " route"); });
 }
 
 void EmulatedDevice::launch(const cuda::DispatchLaunch& launch) {
-  enqueue([this, launch] {
+  enqueue_kernel([this, launch] {
     emulated::launch(machine_, launch, options_.kernels, options_.name + " dispatch");
   });
 }
 
 void EmulatedDevice::launch(const cuda::CombineLaunch& launch) {
-  enqueue([this, launch] {
+  enqueue_kernel([this, launch] {
     emulated::launch(machine_, launch, options_.kernels, options_.name + " combine");
   });
 }
 
 targets::Mark EmulatedDevice::mark() {
+  refuse_while_recording("mark");
   return std::make_shared<std::uint64_t>(num_enqueued_);
 }
 
 bool EmulatedDevice::reached(const targets::Mark& mark) {
+  refuse_while_recording("reached");
   return num_done_ >= *static_cast<const std::uint64_t*>(mark.get());
 }
 
 void EmulatedDevice::wait(const targets::Mark& mark) {
+  refuse_while_recording("wait");
   while (!reached(mark)) {
     await_turn(machine_);
   }

@@ -8,7 +8,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "csrc/targets/device.h"
 #include "tests/emulated/device/world.h"
@@ -40,6 +42,20 @@ class EmulatedDevice final : public targets::Device {
   /// The host enqueues nothing more.
   void close() { closed_ = true; }
 
+  /// What is enqueued between the two is recorded, not run; a graph runs whenever it is launched.
+  using Graph = std::vector<std::function<void()>>;
+  void begin_recording() { recording_.emplace(); }
+  Graph end_recording();
+  void launch_graph(const Graph& graph);
+  /// Until all that has been enqueued is done.
+  void drain() { wait(mark()); }
+
+  [[nodiscard]] std::uint64_t now_ns() const { return machine_.now_ns(); }
+  /// Lets the others go on until `ns` of virtual time have passed.
+  void let_pass(std::uint64_t ns);
+  [[nodiscard]] std::uint64_t kernels_launched() const { return num_launched_; }
+  [[nodiscard]] std::uint64_t kernels_ended() const { return num_ended_; }
+
   std::unique_ptr<memory::SymmetricHeap> create_heap(Bootstrap& bootstrap,
                                                      const memory::HeapOptions& options) override;
   std::byte* allocate(std::uint64_t bytes) override;
@@ -49,6 +65,10 @@ class EmulatedDevice final : public targets::Device {
   void write(std::byte* to, const void* from, std::uint64_t bytes) override;
   void read(void* to, const std::byte* from, std::uint64_t bytes) override;
   void wait_for(void* stream) override;
+  void let_wait(void* stream) override;
+  void wait_for_event(void* event) override;
+  void set_event(void* event) override;
+  [[nodiscard]] bool is_recording(void* stream) override;
   void pack_rows(const targets::RowBlock& rows, std::byte* to) override;
   void launch(const cuda::RouteArgs& args) override;
   void launch(const cuda::DispatchLaunch& launch) override;
@@ -62,14 +82,20 @@ class EmulatedDevice final : public targets::Device {
 
  private:
   void enqueue(std::function<void()> work);
+  void enqueue_kernel(std::function<void()> kernel);
   void free(std::byte* memory) noexcept;
+  /// Errors: EmulationError for what would break a capture
+  void refuse_while_recording(const char* call) const;
 
   World& machine_;
   DeviceOptions options_;
   bool closed_ = false;
   std::deque<std::function<void()>> queue_;
+  std::optional<Graph> recording_;
   std::uint64_t num_enqueued_ = 0;
   std::uint64_t num_done_ = 0;
+  std::uint64_t num_launched_ = 0;
+  std::uint64_t num_ended_ = 0;
   std::map<std::byte*, std::uint64_t> blocks_;  // bytes
 };
 

@@ -194,6 +194,9 @@ cuda::DispatchLaunch EmulatedRank::dispatch_launch(int index) {
   launch.args.staging = {};
   *memory.region = protocol::kNoRegion;
   launch.launch = common(*made.operation);
+  launch.launch.guard = made.memory->places().guard;
+  const DispatchPlan& plan = run_.plan.dispatches[static_cast<std::size_t>(index)];
+  launch.launch.makes_tables = plan.follows < 0;
   if (launch.args.padded.offered_region == protocol::kNoRegion) {
     const std::int64_t rows = run_.naive.landing(index, rank_).num_rows;
     reserve(launch.launch, std::max<std::uint64_t>(1, launch.args.landing_of(rows).region_bytes()));
@@ -296,6 +299,7 @@ cuda::CombineLaunch EmulatedRank::combine_launch(runtime::CombineOperation& oper
   *memory.out_region = protocol::kNoRegion;
   *memory.copy_in_region = protocol::kNoRegion;
   launch.launch = common(operation);
+  launch.launch.guard = rows.memory->places().guard;
   reserve(launch.launch, launch.args.output.region_bytes);  // in the order in which the role asks
   reserve(launch.launch, launch.args.experts.copy_in.region_bytes());
   return launch;

@@ -1,16 +1,11 @@
-#include "tests/gpu/gpu_memory.h"
+#include "benchmarks/cuda/gpu_memory.h"
 
-#include <stdexcept>
-#include <string>
+#include "csrc/targets/cuda/cuda_error.h"
 
-namespace switchyard::test {
+namespace switchyard::bench {
 namespace {
 
-void check(cudaError_t result, const char* doing) {
-  if (result != cudaSuccess) {
-    throw std::runtime_error(std::string(doing) + ": " + cudaGetErrorString(result));
-  }
-}
+using cuda::check;
 
 /// From the first byte of the first element to the last of the last.
 std::size_t extent_of(const ConstTensorView& view) {
@@ -91,4 +86,4 @@ void GpuMemory::copy(void* to, const void* from, std::size_t bytes) {
   }
 }
 
-}  // namespace switchyard::test
+}  // namespace switchyard::bench

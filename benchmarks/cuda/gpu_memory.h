@@ -1,4 +1,4 @@
-// Tensors of tests in GPU memory: copies of the test's own, and what the test sees of the buffer's.
+// Tensors in GPU memory: copies of the caller's own, and what the caller sees of the buffer's.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -8,9 +8,9 @@
 #include <memory>
 #include <vector>
 
-#include "tests/support/tensor_memory.h"
+#include "benchmarks/common/tensor_memory.h"
 
-namespace switchyard::test {
+namespace switchyard::bench {
 
 /// Waits for nothing but its own copies: ranks that share a GPU wait for each other inside kernels,
 /// and whoever waits for all kernels would wait for itself.
@@ -33,4 +33,4 @@ class GpuMemory final : public TensorMemory {
   std::vector<std::unique_ptr<std::byte[]>> on_host_;
 };
 
-}  // namespace switchyard::test
+}  // namespace switchyard::bench
