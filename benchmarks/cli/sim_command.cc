@@ -121,8 +121,10 @@ CLI::App& add_sim_command(CLI::App& app, SimArguments& arguments) {
   sim.add_option("--seed", arguments.seed, "Of the first run (1).")->type_name("N");
   sim.add_option("--runs", arguments.runs, "How many, each with the next seed (1000).")
       ->type_name("N");
-  sim.add_option("--ranks", arguments.ranks, "Of one node; drawn for each run (2-4).")
+  sim.add_option("--ranks", arguments.ranks, "Of each node; drawn for each run (2-4).")
       ->type_name("N[-N]");
+  sim.add_option("--nodes", options.limits.num_nodes, "Joined by a modelled network (1).")
+      ->type_name("N");
   sim.add_option("--tokens", options.limits.max_tokens, "Most tokens of a rank and dispatch (7).")
       ->type_name("N");
   sim.add_option("--channels", options.limits.max_channels, "Most channels (3).")->type_name("N");
@@ -138,7 +140,7 @@ CLI::App& add_sim_command(CLI::App& app, SimArguments& arguments) {
   sim.add_option("--faults",
                  arguments.faults,
                  "NAME[:PROBABILITY], by commas, of: delay, reorder, slow, dead, stopped,\n"
-                 "aborts, flip, tight, wrap; or all.")
+                 "aborts, flip, tight, wrap; between nodes: lost, twice; or all.")
       ->type_name("LIST");
   sim.add_option("--lose",
                  arguments.lose,
@@ -184,6 +186,8 @@ SimRuns check_sim_arguments(const SimArguments& arguments) {
   read_range(arguments.ranks, "ranks", kMaxRanks, limits.min_ranks, limits.max_ranks);
   read_range(
       arguments.in_flight, "in-flight", kMaxInFlight, limits.min_in_flight, limits.max_in_flight);
+  check_range("nodes", limits.num_nodes, 1, kMaxRanks);
+  check_range("ranks of all nodes", limits.max_ranks * limits.num_nodes, 1, kMaxRanks);
   check_range("tokens", limits.max_tokens, 0, kMaxTokens);
   check_range("channels", limits.max_channels, 1, kMaxChannels);
   check_range("operations", limits.max_operations, 1, kMaxOperations);

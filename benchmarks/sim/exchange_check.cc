@@ -220,7 +220,7 @@ void check_handle(const DispatchPlan& plan,
                   int dispatch,
                   const runtime::DispatchOperation& operation) {
   const runtime::HandleState& handle = *operation.handle;
-  const int rank = operation.args.op.peers.rank;
+  const int rank = operation.args.op.self();
   const NaiveLanding& landing = naive.landing(dispatch, rank);
   require(handle.num_rows == landing.num_rows, "handle: num_rows");
   require(handle.rows_from == landing.rows_from_rank, "handle: rows_from_rank");
@@ -236,7 +236,8 @@ void check_handle(const DispatchPlan& plan,
     const std::int64_t row =
         expert < 0 ? -1 : naive.landing(dispatch, holder).row_of(rank, token, expert % per_rank);
     const std::int32_t rank_of_entry = handle.source->route.rank[i];
-    require(rank_of_entry == holder && tables.row_of_entry[i] == row,
+    const bool is_told = expert < 0 || operation.args.op.is_here(holder);
+    require(rank_of_entry == holder && tables.row_of_entry[i] == (is_told ? row : -1),
             fmt::format("handle: entry {} leads to row {} of rank {}",
                         i,
                         tables.row_of_entry[i],
@@ -253,7 +254,7 @@ void check_dispatch(World& world,
                     const runtime::DispatchOperation& operation,
                     const CallerMemory& memory) {
   check_handle(plan, naive, dispatch, operation);
-  const int rank = operation.args.op.peers.rank;
+  const int rank = operation.args.op.self();
   const std::uint64_t bytes = world.heaps().region_bytes(rank, operation.region);
   const std::byte* region = world.rank(rank).read(operation.region, bytes);
   LandingChecker checker(
@@ -270,7 +271,7 @@ void check_combine(World& world,
                    int combine,
                    const runtime::CombineOperation& operation,
                    const CallerMemory& memory) {
-  const int rank = operation.args.op.peers.rank;
+  const int rank = operation.args.op.self();
   const std::vector<std::byte> sums = naive.sums(combine, rank);
   const bool in_heap = memory.rows == nullptr;
   if (in_heap && operation.out_region == protocol::kNoRegion) {

@@ -231,8 +231,9 @@ bool ExchangePlan::has_refusals() const {
 
 std::string ExchangePlan::describe() const {
   std::string text =
-      fmt::format("{} ranks, {} channels, {} in flight, chunks of {}, copies by {}\n",
+      fmt::format("{} ranks{}, {} channels, {} in flight, chunks of {}, copies by {}\n",
                   num_ranks,
+                  num_nodes == 1 ? "" : fmt::format(" on {} nodes", num_nodes),
                   num_channels,
                   max_in_flight,
                   chunk_tokens,
@@ -247,11 +248,21 @@ std::string ExchangePlan::describe() const {
   return text;
 }
 
+namespace {
+
+/// Ranks of a plan, and the nodes that they make up.
+void draw_ranks(ExchangePlan& plan, int num_nodes, int min_ranks, int max_ranks, Dice& dice) {
+  plan.num_nodes = num_nodes;
+  plan.num_ranks = num_nodes * dice.between(min_ranks, max_ranks);
+}
+
+}  // namespace
+
 ExchangePlan make_plan(std::uint64_t seed, const PlanLimits& limits) {
   std::mt19937_64 random(seed);
   Dice dice(random);
   ExchangePlan plan;
-  plan.num_ranks = dice.between(limits.min_ranks, limits.max_ranks);
+  draw_ranks(plan, limits.num_nodes, limits.min_ranks, limits.max_ranks, dice);
   plan.num_channels = dice.between(1, limits.max_channels);
   plan.max_in_flight = dice.between(limits.min_in_flight, limits.max_in_flight);
   plan.chunk_tokens = dice.between(1, 3);
@@ -282,7 +293,9 @@ ExchangePlan make_withdrawal_plan(std::uint64_t seed, const PlanLimits& limits) 
   std::mt19937_64 random(seed);
   Dice dice(random);
   ExchangePlan plan;
-  plan.num_ranks = dice.between(std::max(2, limits.min_ranks), std::max(3, limits.min_ranks));
+  const int fewest = limits.num_nodes > 1 ? 1 : 2;
+  const int min_ranks = std::max(fewest, limits.min_ranks);
+  draw_ranks(plan, limits.num_nodes, min_ranks, std::max(min_ranks, 3), dice);
   plan.num_channels = dice.between(1, 2);
   plan.max_in_flight = 2;
   plan.max_tokens = std::max(1, limits.max_tokens);

@@ -82,7 +82,8 @@ struct PlannedOperation {
 };
 
 struct ExchangePlan {
-  int num_ranks = 2;
+  int num_ranks = 2;  ///< of all nodes
+  int num_nodes = 1;
   int num_channels = 1;
   int max_in_flight = 1;
   int chunk_tokens = 1;
@@ -95,6 +96,7 @@ struct ExchangePlan {
   std::vector<CombinePlan> combines;
   std::vector<PlannedOperation> operations;  ///< in the order in which every rank issues them
 
+  [[nodiscard]] int node_of(int rank) const { return rank / (num_ranks / num_nodes); }
   [[nodiscard]] bool has_refusals() const;
 
   [[nodiscard]] std::string describe() const;
@@ -102,8 +104,9 @@ struct ExchangePlan {
 
 /// What seeds may draw.
 struct PlanLimits {
-  int min_ranks = 2;
+  int min_ranks = 2;  ///< of each node
   int max_ranks = 4;
+  int num_nodes = 1;
   int max_channels = 3;
   int min_in_flight = 1;
   int max_in_flight = 2;

@@ -41,6 +41,7 @@ ExchangeRun::ExchangeRun(const ExchangePlan& plan, WorldOptions options, const F
   if (faults.control == FaultPlan::Control::kNobodyDecides) {
     watch_.let_nobody_decide();
   }
+  network_pace_ = plan.num_nodes == 1 ? 0 : draw_pace(random_);
   for (int rank = 0; rank < plan.num_ranks; ++rank) {
     RankPace pace{draw_pace(random_), draw_pace(random_), draw_pace(random_), draw_pace(random_)};
     if (faults.slow_rank >= 0) {
@@ -61,6 +62,8 @@ WorldOptions ExchangeRun::prepare(WorldOptions options) {
   if (faults_.flips) {
     options.memory.faults = &flip_;
   }
+  options.network.lose = std::max(options.network.lose, faults_.lose);
+  options.network.duplicate = std::max(options.network.duplicate, faults_.duplicate);
   if (faults_.heap_bytes != 0) {
     options.heap_bytes = World::control_of(options).block_bytes() + faults_.heap_bytes;
   }
@@ -107,6 +110,10 @@ bool ExchangeRun::act() {
   if (is_victim && victim_turns_ == faults_.loss_at) {
     lose_victim();
     return true;
+  }
+  if (plan_.num_nodes > 1 && random_() % static_cast<std::uint64_t>(network_pace_ + 16) <
+                                 static_cast<std::uint64_t>(network_pace_)) {
+    return world_.network().deliver_one();
   }
   if (faults_.may_fail() && random_() % 16 == 0) {
     return random_() % 2 == 0 ? watch_.write_one(random_) || look_at_peers(rank)
@@ -216,6 +223,9 @@ bool ExchangeRun::sweep() {
       changed = true;
     }
   }
+  while (world_.network().deliver_one()) {
+    changed = true;
+  }
   for (int rank = 0; rank < plan_.num_ranks; ++rank) {
     if (!is_acting(rank)) {
       continue;
@@ -269,10 +279,12 @@ bool ExchangeRun::look_at_peers(int rank) {
   if (!is_acting(rank)) {
     return false;
   }
+  bool waits_for_peer = false;
   for (RunningOperation& running : world_.rank(rank).running()) {
     for (const auto& role : running.roles) {
       const auto waits = [this](int other) { return wait_of(other); };
       const std::size_t num_raised = watch_.raised().size();
+      waits_for_peer = waits_for_peer || (!role->done() && role->wait().peer >= 0);
       if (watch_.look(rank, *role, running.operation->epoch, waits)) {
         if (watch_.raised().size() != num_raised) {
           judge_.check_raised(watch_.raised().back());
@@ -281,7 +293,38 @@ bool ExchangeRun::look_at_peers(int rank) {
       }
     }
   }
-  return false;
+  return !waits_for_peer && look_at_itself(rank);
+}
+
+/// Roles of a rank that wait for each other, and for nobody else, wait in vain: past the deadline the
+/// rank blames itself.
+bool ExchangeRun::look_at_itself(int rank) {
+  if (!watch_.expired(rank)) {
+    return false;
+  }
+  const SimRole* first = nullptr;
+  std::uint64_t epoch = 0;
+  for (RunningOperation& running : world_.rank(rank).running()) {
+    for (const auto& role : running.roles) {
+      if (role->done()) {
+        continue;
+      }
+      if (step_role(*role, rank)) {
+        return true;
+      }
+      if (role->wait().peer >= 0) {
+        return false;
+      }
+      epoch = first == nullptr ? running.operation->epoch : epoch;
+      first = first == nullptr ? role.get() : first;
+    }
+  }
+  if (first != nullptr) {
+    protocol::WaitPoint wait = first->wait();
+    wait.peer = rank;
+    watch_.raise(rank, {ErrorCode::kTimeout, rank, first->kind(), wait, epoch});
+  }
+  return first != nullptr;
 }
 
 /// What the board of a rank says that looks on: its oldest wait for a peer.
@@ -392,6 +435,38 @@ std::string ExchangeRun::describe_waits() {
   return text;
 }
 
+namespace {
+
+/// The largest packet or sum of a plan.
+std::uint64_t largest_packet(const ExchangePlan& plan) {
+  std::uint64_t bytes = 0;
+  for (const DispatchPlan& each : plan.dispatches) {
+    const auto topk = static_cast<std::uint32_t>(each.topk);
+    const auto scales = protocol::round_up(static_cast<std::uint64_t>(each.scale_words()) * 4,
+                                           protocol::kPartAlignment);
+    const protocol::RailPacketLayout packet{static_cast<std::uint32_t>(each.landed_row_bytes()),
+                                            static_cast<std::uint32_t>(scales),
+                                            topk};
+    // Sums are at most fp32.
+    const protocol::RailSumLayout sum{static_cast<std::uint32_t>(each.hidden) * 4, topk};
+    bytes =
+        std::max({bytes, std::uint64_t{packet.packet_bytes()}, std::uint64_t{sum.packet_bytes()}});
+  }
+  return bytes;
+}
+
+/// Tracks with room for one packet or a few, and a way to the network that is short or long.
+void draw_rails(WorldOptions& options, const ExchangePlan& plan, std::uint64_t seed) {
+  std::mt19937_64 random(seed ^ 0x7ac5U);
+  options.num_nodes = plan.num_nodes;
+  const std::uint64_t packets = 1 + random() % 4;
+  options.track_bytes = packets * largest_packet(plan) + random() % 4 * protocol::kPartAlignment;
+  options.chunk_packets = static_cast<int>(1 + random() % 3);
+  options.network.max_messages = random() % 2 == 0 ? 0 : 2 + random() % 4;
+}
+
+}  // namespace
+
 WorldOptions world_options(const ExchangePlan& plan, std::uint64_t seed) {
   WorldOptions options;
   options.num_ranks = plan.num_ranks;
@@ -401,6 +476,9 @@ WorldOptions world_options(const ExchangePlan& plan, std::uint64_t seed) {
   options.chunk_tokens = plan.chunk_tokens;
   options.expert_copies = plan.expert_copies;
   options.seed = seed;
+  if (plan.num_nodes > 1) {
+    draw_rails(options, plan, seed);
+  }
   return options;
 }
 

@@ -62,6 +62,7 @@ class ExchangeRun {
   bool sweep();
   bool let_time_pass();
   bool look_at_peers(int rank);
+  bool look_at_itself(int rank);
   [[nodiscard]] protocol::Word wait_of(int rank);
   void lose_victim();
   void end_rank(int rank, RankEnd end);
@@ -81,6 +82,7 @@ class ExchangeRun {
   Outcomes outcomes_;
   std::mt19937_64 random_;
   std::vector<RankPace> paces_;
+  int network_pace_ = 0;         // against 16 for all ranks
   std::vector<int> role_paces_;  // by warp
   std::vector<RankProgram> programs_;
   std::vector<RankEnd> ends_;

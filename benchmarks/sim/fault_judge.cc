@@ -98,6 +98,10 @@ void FaultJudge::check_group(const GroupWatch& watch, const std::vector<RankEnd>
       })) {
     throw ModelViolation("the group says what nobody raised: " + describe(fault));
   }
+  if (run_.world.network().num_lost() != 0 && fault.cause == ErrorCode::kTimeout &&
+      step_of(fault)) {
+    return;  // a message that is lost stops its track for good, whoever waits for it
+  }
   const std::string no_loss = why_not_loss(fault, ends);
   const std::string no_damage = why_not_damage(fault, ends);
   if (!no_loss.empty() && !no_damage.empty()) {
@@ -132,18 +136,26 @@ std::string FaultJudge::why_not_damage(const Fault& fault, const std::vector<Ran
   if (!hit) {
     return "nothing was damaged";
   }
-  const int owner = run_.world.heaps().peers(0).rank_of(hit->at);
+  const int owner = run_.world.heaps().rank_of(hit->at);
   const std::string what = fmt::format("what rank {} wrote to rank {} was damaged, {}",
                                        hit->writer,
                                        owner,
                                        run_.world.heaps().name(hit->at));
-  if (fault.reporter != owner || fault.wait.peer != hit->writer) {
+  // With several nodes whoever stands for a rank writes in its name, and what is damaged may go on to
+  // another node before anybody reads it.
+  const bool across = run_.plan.num_nodes > 1;
+  const int ranks_per_node = run_.plan.num_ranks / run_.plan.num_nodes;
+  const bool of_writer = fault.wait.peer % ranks_per_node == hit->writer % ranks_per_node;
+  if (across && fault.cause == ErrorCode::kTimeout) {
+    return "";
+  }
+  if ((fault.reporter != owner && !across) || !of_writer) {
     return what;
   }
   if (fault.cause == ErrorCode::kInternal) {
-    const bool gave_up = ends[static_cast<std::size_t>(owner)] == RankEnd::kGaveUp;
-    const bool meant =
-        run_.programs[static_cast<std::size_t>(owner)].operation_of(fault.epoch) != std::nullopt;
+    const auto reporter = static_cast<std::size_t>(fault.reporter);
+    const bool gave_up = ends[reporter] == RankEnd::kGaveUp;
+    const bool meant = run_.programs[reporter].operation_of(fault.epoch) != std::nullopt;
     return gave_up && meant ? "" : what + ", but nobody said so of this operation";
   }
   const std::optional<Step> step = step_of(fault);
@@ -179,6 +191,9 @@ std::string FaultJudge::why_not_owed(const Fault& fault) const {
   if (!step) {
     return "no role of that rank and operation waits so for that peer";
   }
+  if (step->num_words == 0) {
+    return "";
+  }
   const auto* words = reinterpret_cast<const protocol::Word*>(
       run_.world.heaps().peers(fault.reporter).local(step->mailbox));
   const std::uint32_t tag = tag_of(fault);
@@ -198,9 +213,53 @@ std::optional<FaultJudge::Step> FaultJudge::step_of(const Fault& fault) const {
   if (!operation) {
     return std::nullopt;
   }
+  if (run_.plan.num_nodes > 1) {
+    return step_between_nodes(fault, operation->is_dispatch);
+  }
   const Step step = operation->is_dispatch ? step_of_dispatch(fault, operation->index)
                                            : step_of_combine(fault, operation->index);
   return step.fits && step.role == fault.role ? std::optional(step) : std::nullopt;
+}
+
+/// With several nodes a rank also waits for what others relay or forward, so that no one word of the
+/// peer's tells what it owed; that the reporter stands at the step was seen when it was raised.
+std::optional<FaultJudge::Step> FaultJudge::step_between_nodes(const Fault& fault,
+                                                               bool is_dispatch) const {
+  const bool is_relay = fault.role == RoleKind::kNodeRelay;
+  bool fits = false;
+  switch (fault.wait.kind) {
+    case WaitKind::kNodeHello:
+      fits = is_relay;
+      break;
+    case WaitKind::kCounts:
+    case WaitKind::kVerdict:
+    case WaitKind::kPermit:
+      fits = is_dispatch && fault.role == RoleKind::kCountExchange;
+      break;
+    case WaitKind::kAnswer:
+      fits = is_dispatch && (is_relay || fault.role == RoleKind::kCountExchange);
+      break;
+    case WaitKind::kRows:
+      fits = is_dispatch && fault.role == RoleKind::kScaleUpReceive;
+      break;
+    case WaitKind::kAnnounce:
+    case WaitKind::kConsumers:
+      fits = !is_dispatch && fault.role == RoleKind::kCombineAnnounce;
+      break;
+    case WaitKind::kPackets:
+      fits = fault.role == (is_dispatch ? RoleKind::kForward : RoleKind::kForwardAccumulate);
+      break;
+    case WaitKind::kCredit:
+      fits = fault.role == RoleKind::kScaleOutSend ||
+             (!is_dispatch && fault.role == RoleKind::kForwardAccumulate);
+      break;
+    case WaitKind::kSums:
+      fits = !is_dispatch && fault.role == RoleKind::kReceiveAccumulate;
+      break;
+    default:
+      break;
+  }
+  return fits ? std::optional(Step{fault.role, true}) : std::nullopt;
 }
 
 FaultJudge::Step FaultJudge::step_of_dispatch(const Fault& fault, int index) const {

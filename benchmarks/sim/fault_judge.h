@@ -60,6 +60,8 @@ class FaultJudge {
                                            const std::vector<RankEnd>& ends) const;
   [[nodiscard]] std::string why_not_owed(const targets::Fault& fault) const;
   [[nodiscard]] std::optional<Step> step_of(const targets::Fault& fault) const;
+  [[nodiscard]] std::optional<Step> step_between_nodes(const targets::Fault& fault,
+                                                       bool is_dispatch) const;
   [[nodiscard]] Step step_of_dispatch(const targets::Fault& fault, int index) const;
   [[nodiscard]] Step step_of_combine(const targets::Fault& fault, int index) const;
   [[nodiscard]] bool sends_rows(int dispatch, int from, int to) const;

@@ -14,7 +14,7 @@
 namespace switchyard::sim {
 namespace {
 
-constexpr std::array<NamedProbability<FaultOptions>, 9> kFaults{
+constexpr std::array<NamedProbability<FaultOptions>, 11> kFaults{
     {{"delay", &FaultOptions::delay, 0.2},
      {"reorder", &FaultOptions::reorder, 0.9},
      {"slow", &FaultOptions::slow, 0.2},
@@ -23,7 +23,13 @@ constexpr std::array<NamedProbability<FaultOptions>, 9> kFaults{
      {"aborts", &FaultOptions::aborts, 0.1},
      {"flip", &FaultOptions::flip, 0.1},
      {"tight", &FaultOptions::tight, 0.15},
-     {"wrap", &FaultOptions::wrap, 0.2}}};
+     {"wrap", &FaultOptions::wrap, 0.2},
+     {"lost", &FaultOptions::lost, 0.1},
+     {"twice", &FaultOptions::twice, 0.2}}};
+
+/// Of messages between nodes, in a run that loses some, or in which some arrive twice.
+constexpr double kLostShare = 0.01;
+constexpr double kTwiceShare = 0.2;
 
 /// As FaultPlan::Loss has them, from its second on.
 constexpr std::array<std::string_view, 3> kLosses{"dead", "stopped", "aborts"};
@@ -63,9 +69,13 @@ std::string FaultPlan::describe() const {
                       : "";
   text += flips ? fmt::format("  bit {} of {} {} is flipped\n",
                               flip_bit,
-                              flip_in == StoredAs::kMetadata ? "metadata" : "word",
+                              flip_in == StoredAs::kWord       ? "word"
+                              : flip_in == StoredAs::kMetadata ? "metadata"
+                                                               : "note",
                               flip_at)
                 : "";
+  text += lose > 0 ? "  messages between nodes are lost\n" : "";
+  text += duplicate > 0 ? "  messages between nodes arrive twice\n" : "";
   text += heap_bytes != 0 ? fmt::format("  heaps of {} bytes\n", heap_bytes) : "";
   text += first_epoch != 1 ? fmt::format("  operations from number {:#x}\n", first_epoch) : "";
   return text.empty() ? text : "faults:\n" + text;
@@ -102,6 +112,14 @@ FaultPlan draw_faults(const FaultOptions& options, const ExchangePlan& plan, std
     faults.heap_bytes = 4096 * (2 + random() % 24);  // beside the control block
   }
   faults.first_epoch = happens(options.wrap) ? draw_first_epoch(random, plan.max_in_flight) : 1;
+  if (plan.num_nodes > 1) {
+    faults.lose = happens(options.lost) ? kLostShare : 0;
+    faults.duplicate = happens(options.twice) ? kTwiceShare : 0;
+    if (random() % 3 == 0) {
+      faults.flip_in = StoredAs::kNote;
+      faults.flip_at = random() % 2;
+    }
+  }
   return faults;
 }
 

@@ -24,6 +24,9 @@ struct FaultOptions {
   double tight = 0;    ///< heaps with room for little: operations are refused
   double wrap = 0;     ///< operations are numbered from just below where tags wrap, or from 2^63
 
+  double lost = 0;   ///< with several nodes, some messages between them never arrive
+  double twice = 0;  ///< with several nodes, some messages between them arrive twice
+
   /// "dead:0.5,slow,flip:0.1"; a name without a number means 1. "all": each of them at times.
   /// Errors: InvalidArgument naming what is unknown and what there is
   static FaultOptions parse(std::string_view text);
@@ -56,7 +59,10 @@ struct FaultPlan {
   std::uint64_t heap_bytes = 0;        ///< 0: plenty
   std::uint64_t first_epoch = 1;
 
-  [[nodiscard]] bool may_fail() const { return loss != Loss::kNone || flips; }
+  double lose = 0;       ///< for each message between nodes
+  double duplicate = 0;  ///< for each message between nodes
+
+  [[nodiscard]] bool may_fail() const { return loss != Loss::kNone || flips || lose > 0; }
   [[nodiscard]] std::string describe() const;
 };
 

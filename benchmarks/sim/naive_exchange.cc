@@ -1,6 +1,8 @@
 #include "benchmarks/sim/naive_exchange.h"
 
 #include <algorithm>
+#include <map>
+#include <utility>
 
 #include "benchmarks/sim/reference_math.h"
 
@@ -202,7 +204,8 @@ const CombineData& NaiveExchange::data(int combine, int rank) {
   return data_.emplace(key, std::move(made)).first->second;
 }
 
-/// Groups in the order of their rank's last position; the rows of a group by position.
+/// Nodes in the order of their last position, groups within a node in that of their rank's, and the
+/// rows of a group by position.
 std::vector<NaiveExchange::Contribution> NaiveExchange::contributions(int combine,
                                                                       int rank,
                                                                       int token) {
@@ -210,13 +213,16 @@ std::vector<NaiveExchange::Contribution> NaiveExchange::contributions(int combin
   const DispatchPlan& dispatch = dispatch_of(plan);
   const Token entries(dispatch, rank, token);
   std::map<int, int> last_of_rank;
+  std::map<int, int> last_of_node;
   for (int k = 0; k < dispatch.topk; ++k) {
-    last_of_rank[entries.rank(k)] = k;
+    if (entries.rank(k) >= 0) {
+      last_of_rank[entries.rank(k)] = k;
+      last_of_node[plan_.node_of(entries.rank(k))] = k;
+    }
   }
-  last_of_rank.erase(-1);
-  std::map<int, int> groups;
+  std::map<std::pair<int, int>, int> groups;
   for (const auto& [holder, last] : last_of_rank) {
-    groups[last] = holder;
+    groups[{last_of_node[plan_.node_of(holder)], last}] = holder;
   }
   const bool per_rank = dispatch.layout == Layout::kRankMajor;
   std::vector<Contribution> all;
@@ -234,9 +240,13 @@ std::vector<NaiveExchange::Contribution> NaiveExchange::contributions(int combin
         const float* weights = data(combine, rank).topk_weights.data() + token * dispatch.topk;
         weight *= entries.sum_of_expert(k, weights);
       }
-      all.push_back({holder, row, weight, false});
+      all.push_back({holder, row, weight, false, false});
     }
     all.back().closes_group = true;
+  }
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    all[i].closes_node =
+        i + 1 == all.size() || plan_.node_of(all[i].rank) != plan_.node_of(all[i + 1].rank);
   }
   return all;
 }
@@ -256,6 +266,7 @@ std::vector<std::byte> NaiveExchange::sums(int combine, int rank) {
       for (int bias = 0; bias < plan.num_biases; ++bias) {
         sum += load_element(plan.dtype, data(combine, rank).biases[bias].data(), at);
       }
+      float node = 0.0F;
       float group = 0.0F;
       bool opens = true;
       for (const Contribution& each : all) {
@@ -266,7 +277,12 @@ std::vector<std::byte> NaiveExchange::sums(int combine, int rank) {
         group = opens ? product : group + product;
         opens = each.closes_group;
         if (each.closes_group) {
-          sum += wire_round(plan.dtype, group);
+          node += wire_round(plan.dtype, group);
+        }
+        if (plan_.num_nodes == 1 && each.closes_group) {
+          sum += std::exchange(node, 0.0F);
+        } else if (each.closes_node) {
+          sum += wire_round(plan.dtype, std::exchange(node, 0.0F));
         }
       }
       store_element(plan.dtype, sums.data(), at, sum);
@@ -285,16 +301,20 @@ std::vector<float> NaiveExchange::topk_weight_sums(int combine, int rank) {
     const Token entries(dispatch, rank, token);
     for (int k = 0; k < dispatch.topk; ++k) {
       float sum = 0.0F;
+      float node = 0.0F;
       for (const Contribution& each : contributions(combine, rank, token)) {
         const std::vector<float>& weights = data(combine, each.rank).row_topk_weights;
         const auto row = static_cast<std::size_t>(each.row);
         if (per_rank) {
-          sum +=
+          node +=
               weights[row * static_cast<std::size_t>(dispatch.topk) + static_cast<std::size_t>(k)];
         } else if (each.rank == entries.rank(k) &&
                    landing(plan.dispatch, each.rank).row_of(rank, token, entries.local(k)) ==
                        each.row) {
-          sum += weights[row];
+          node += weights[row];
+        }
+        if (each.closes_node) {
+          sum += std::exchange(node, 0.0F);
         }
       }
       sums.push_back(sum);

@@ -67,6 +67,7 @@ class NaiveExchange {
     std::int64_t row;
     float weight;
     bool closes_group;
+    bool closes_node;
   };
 
   [[nodiscard]] const DispatchPlan& dispatch_of(const CombinePlan& combine) const {

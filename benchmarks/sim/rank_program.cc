@@ -24,7 +24,7 @@ std::optional<targets::Fault> fault_of(const runtime::Operation& operation) {
   if (operation.flags.failed == 0 || !runtime::is_corrupt(operation)) {
     return std::nullopt;
   }
-  return runtime::corruption_fault(operation, operation.args_op().peers.rank);
+  return runtime::corruption_fault(operation, operation.args_op().self());
 }
 
 }  // namespace

@@ -79,12 +79,22 @@ float reduce_element(const protocol::Reduction& reduction, std::size_t index) {
   for (int i = 0; i < reduction.num_biases; ++i) {
     sum += load_element(reduction.dtype, reduction.biases[i], index);
   }
+  float node = 0.0F;
   for (int first = 0; first < reduction.num_terms;) {
     int last = first;
     while (!reduction.terms[last].closes_group && last + 1 < reduction.num_terms) {
       ++last;
     }
-    sum += wire_round(reduction.dtype, load_scaled_sum(reduction, index, first, last));
+    const float group = wire_round(reduction.dtype, load_scaled_sum(reduction, index, first, last));
+    if (!reduction.by_node) {
+      sum += group;
+    } else {
+      node += group;
+      if (reduction.terms[last].closes_node || last + 1 == reduction.num_terms) {
+        sum += wire_round(reduction.dtype, node);
+        node = 0.0F;
+      }
+    }
     first = last + 1;
   }
   return sum;

@@ -44,12 +44,18 @@ std::optional<std::string> run_to_end(ExchangeRun& run, const SimOptions& option
   return problem;
 }
 
-/// The group of those that are left: a new world, in which everything must work.
+/// The group of those that are left: a new world, in which everything must work. Nodes have as many
+/// ranks each, so that a node that lost one leaves the group.
 std::optional<std::string> run_survivors(const SimOptions& options,
-                                         int num_ranks,
+                                         const ExchangePlan& before,
+                                         bool lost_a_rank,
                                          std::uint64_t seed) {
   PlanLimits limits = options.limits;
-  limits.min_ranks = limits.max_ranks = num_ranks;
+  const bool lost_a_node = lost_a_rank && before.num_nodes > 1;
+  limits.num_nodes = before.num_nodes - (lost_a_node ? 1 : 0);
+  const int ranks_per_node = before.num_ranks / before.num_nodes;
+  limits.min_ranks = ranks_per_node - (lost_a_rank && !lost_a_node ? 1 : 0);
+  limits.max_ranks = limits.min_ranks;
   limits.max_operations = 2;
   limits.refusals = false;
   const ExchangePlan plan = make_plan(seed, limits);
@@ -70,6 +76,7 @@ std::string SimOptions::command_line(std::uint64_t seed) const {
   const PlanLimits defaults;
   std::string line = fmt::format("switchyard sim --seed {} --runs 1", seed);
   line += fmt::format(" --ranks {}", range(limits.min_ranks, limits.max_ranks));
+  line += limits.num_nodes == 1 ? "" : fmt::format(" --nodes {}", limits.num_nodes);
   line += kind == PlanKind::kWithdrawals ? " --plan withdrawals" : "";
   const auto add = [&](const char* name, const std::string& value, bool is_default) {
     line += is_default ? "" : fmt::format(" {} {}", name, value);
@@ -113,7 +120,7 @@ SimReport simulate(const SimOptions& options, std::uint64_t seed, SiteLog* sites
   report.lost = faults.victim >= 0 && run.end_of(faults.victim) == RankEnd::kLost;
   const int num_survivors = plan.num_ranks - (faults.victim >= 0 ? 1 : 0);
   if (!problem && num_survivors > 0 && (faults.victim >= 0 || report.faulted)) {
-    problem = run_survivors(options, num_survivors, seed);
+    problem = run_survivors(options, plan, faults.victim >= 0, seed);
   }
   report.ok = !problem;
   report.plan = plan.describe() + faults.describe();

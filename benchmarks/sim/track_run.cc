@@ -27,11 +27,15 @@ constexpr Word kFirst = (Word{1} << 63U) - 5;
 
 /// Both ends of a track. Memory of rank 1: the slots and the tail; of rank 0: staging and the head.
 struct Ends {
-  std::byte* slots;
-  std::byte* staging;
-  Word* tail;
-  Word* head;
+  std::array<protocol::Peers, 2> heaps;  ///< by rank, each a node
+  std::uint64_t slots;                   ///< heap offsets from here on
+  std::uint64_t staging;
+  std::uint64_t tail;
+  std::uint64_t head;
   std::uint32_t capacity;
+
+  [[nodiscard]] Word* tail_word() const { return reinterpret_cast<Word*>(heaps[1].local(tail)); }
+  [[nodiscard]] Word* head_word() const { return reinterpret_cast<Word*>(heaps[0].local(head)); }
 };
 
 class Producer {
@@ -43,15 +47,18 @@ class Producer {
       return Progress::kDone;
     }
     // Pairs with the consumer's signal: the slot, and the staging behind it, may be used again.
-    const Word head = warp.load_acquire(ends_.head);
+    const Word head = warp.load_acquire(ends_.head_word());
     if (kFirst + sent_ - head >= ends_.capacity) {
       return Progress::kBlocked;
     }
     const std::size_t at = sent_ % ends_.capacity * kSlotBytes;
     const std::array<std::uint32_t, 4> words{sent_, ~sent_, sent_ * 3, 7};
-    warp.store_words(ends_.staging + at, words.data(), 4);
-    warp.put({0, 1, 0}, ends_.slots + at, ends_.staging + at, kSlotBytes);
-    warp.signal({0, 1, 0}, ends_.tail, 1);
+    warp.store_words(ends_.heaps[0].local(ends_.staging + at), words.data(), 4);
+    if (!warp.put(
+            {1, 0},
+            {ends_.staging + at, ends_.slots + at, kSlotBytes, ends_.tail, kFirst + sent_ + 1})) {
+      throw ModelViolation("a way to the network without bounds is full");
+    }
     ++sent_;
     return Progress::kAdvanced;
   }
@@ -70,16 +77,18 @@ class Consumer {
       return Progress::kDone;
     }
     // Pairs with the producer's signal: the chunk is there.
-    const Word tail = warp.load_acquire(ends_.tail);
+    const Word tail = warp.load_acquire(ends_.tail_word());
     if (tail == kFirst + taken_) {
       return Progress::kBlocked;
     }
-    const auto* words =
-        reinterpret_cast<const std::uint32_t*>(ends_.slots + taken_ % ends_.capacity * kSlotBytes);
+    const auto* words = reinterpret_cast<const std::uint32_t*>(
+        ends_.heaps[1].local(ends_.slots + taken_ % ends_.capacity * kSlotBytes));
     if (warp.load_word(words) != taken_ || warp.load_word(words + 1) != ~taken_) {
       throw ModelViolation("chunk " + std::to_string(taken_) + " is not what was sent");
     }
-    warp.signal({1, 0, 0}, ends_.head, 1);
+    if (!warp.signal({0, 0}, ends_.head, kFirst + taken_ + 1)) {
+      throw ModelViolation("a way to the network without bounds is full");
+    }
     ++taken_;
     return Progress::kAdvanced;
   }
@@ -109,7 +118,7 @@ class TrackWorld {
         ends_(make_ends(options)),
         producer_(ends_),
         consumer_(ends_) {
-    *ends_.tail = *ends_.head = kFirst;
+    *ends_.tail_word() = *ends_.head_word() = kFirst;
     for (SimWarp& warp : warps_) {
       warp.attach(network_);
     }
@@ -131,10 +140,11 @@ class TrackWorld {
 
  private:
   Ends make_ends(const TrackOptions& options) {
-    return {heaps_.peers(1).local(heaps_.allocate(1, 4096)),
-            heaps_.peers(0).local(heaps_.allocate(0, 4096)),
-            reinterpret_cast<Word*>(heaps_.peers(1).local(heaps_.control().progress(0, 0, 0))),
-            reinterpret_cast<Word*>(heaps_.peers(0).local(heaps_.control().progress(0, 1, 0))),
+    return {{heaps_.peers(0), heaps_.peers(1)},
+            heaps_.allocate(1, 4096),
+            heaps_.allocate(0, 4096),
+            heaps_.control().progress(0, 0, 0),
+            heaps_.control().progress(0, 1, 0),
             static_cast<std::uint32_t>(options.num_slots)};
   }
 
@@ -153,7 +163,7 @@ class TrackWorld {
     }
   }
 
-  Heaps heaps_{{2, 1, 2, 1}, 1U << 16U};
+  Heaps heaps_{{2, 1, 2, 1, 2, 0}, 1U << 16U};
   WeakMemory memory_;
   Network network_;
   std::mt19937_64 random_;

@@ -21,6 +21,8 @@ Config config_of(const WorldOptions& options) {
   config.max_experts = options.max_experts;
   config.chunk_tokens = options.chunk_tokens;
   config.expert_copies = options.expert_copies;
+  config.track_bytes = options.track_bytes;
+  config.chunk_packets = options.chunk_packets;
   return config;
 }
 
@@ -33,7 +35,9 @@ std::shared_ptr<PrivateTables> tables_of(runtime::DispatchOperation& operation,
                                           &handle.base,
                                           &handle.rows_from,
                                           &handle.counts_from,
-                                          &handle.base_from}) {
+                                          &handle.base_from,
+                                          &handle.relayed_packets,
+                                          &handle.relayed_rows}) {
     tables->add(each->data(), each->size());
   }
   tables->add(handle.expert_offsets.data(), handle.expert_offsets.size());
@@ -62,28 +66,37 @@ bool RunningOperation::done() const {
 }
 
 WorldRank::WorldRank(WeakMemory& memory,
+                     Network& network,
                      const WorldOptions& options,
                      const Config& config,
                      int rank)
     : memory_(memory),
+      network_(network),
       options_(options),
       config_(config),
       rank_(rank),
       peers_(memory.heaps().peers(rank)),
       caller_(memory, rank, fmt::format("rank {} caller", rank)),
-      epoch_(options.first_epoch - 1) {
+      epoch_(options.first_epoch - 1),
+      ring_ends_(memory.heaps().control().rails().num_rings()) {
+  memory_.forget_words(ring_ends_.data(), ring_ends_.size() * sizeof(protocol::RingEnds));
   memory_.rejoin(caller_.id());
 }
 
-runtime::OperationContext WorldRank::context() const {
+runtime::OperationContext WorldRank::context() {
   runtime::OperationContext context;
   context.buffer_id = 1;
   context.config = &config_;
   context.heap_bytes = memory_.heaps().heap_bytes();
   context.previous_padded_epoch = last_padded_epoch_;
   context.op.peers = peers_;
+  context.op.place = {memory_.heaps().node_of(rank_), options_.num_nodes};
   context.op.control = memory_.heaps().control();
   context.epoch = epoch_ + 1;
+  context.op.number = epoch_ + 1;
+  context.op.previous = last_epoch_;
+  context.op.ring_ends = ring_ends_.data();
+  context.previous_combine = last_combine_;
   context.op.epoch = protocol::epoch_tag(context.epoch, context.op.control.num_slots);
   context.op.num_channels = options_.num_channels;
   return context;
@@ -108,47 +121,44 @@ std::shared_ptr<runtime::CombineOperation> WorldRank::prepare(
     const CombineRequest& request, const std::shared_ptr<const runtime::HandleState>& handle) {
   auto operation = runtime::make_combine(context(), request, handle);
   start(operation);
+  last_combine_ = epoch_;
   return operation;
 }
 
 std::shared_ptr<runtime::DispatchOperation> WorldRank::issue(
     const DispatchRequest& request, const std::shared_ptr<const runtime::HandleState>& previous) {
   auto operation = prepare(request, previous);
-  const protocol::DispatchArgs* args = &operation->args;
-  auto& roles = running_.back().roles;
   const auto tables = tables_of(*operation, memory_);
-  const auto add = [&](auto role, int channel) {
-    roles.push_back(std::make_unique<SimRole>(std::move(role), memory_, args->op, channel, tables));
-  };
-  add(protocol::CountExchange(args), 0);
-  for (int channel = 0; channel < options_.num_channels; ++channel) {
-    add(protocol::ScaleUpSend(args, channel), channel);
-    add(protocol::ScaleUpReceive(args, channel), channel);
-  }
+  protocol::for_each_role(&operation->args, [&](int channel, auto role) {
+    add_role(std::move(role), operation->args.op, channel, tables);
+  });
   return operation;
 }
 
 std::shared_ptr<runtime::CombineOperation> WorldRank::issue(
     const CombineRequest& request, const std::shared_ptr<const runtime::HandleState>& handle) {
   auto operation = prepare(request, handle);
-  const protocol::CombineArgs* args = &operation->args;
-  auto& roles = running_.back().roles;
   const auto tables = tables_of(*operation, memory_);
-  const auto add = [&](auto role, int channel) {
-    roles.push_back(std::make_unique<SimRole>(std::move(role), memory_, args->op, channel, tables));
-  };
-  add(protocol::CombineAnnounce(args), 0);
-  for (int channel = 0; channel < options_.num_channels; ++channel) {
-    if (args->copies_in()) {
-      add(protocol::CombineCopyIn(args, channel), channel);
-    }
-    add(protocol::CombineAccumulate(args, channel), channel);
-  }
+  protocol::for_each_role(
+      &operation->args, operation->sum_tracks.data(), [&](int channel, auto role) {
+        add_role(std::move(role), operation->args.op, channel, tables);
+      });
   return operation;
+}
+
+template <class Role>
+void WorldRank::add_role(Role role,
+                         const protocol::OperationArgs& op,
+                         int channel,
+                         const std::shared_ptr<PrivateTables>& tables) {
+  auto& roles = running_.back().roles;
+  roles.push_back(std::make_unique<SimRole>(std::move(role), memory_, op, channel, tables));
+  roles.back()->attach(network_);
 }
 
 void WorldRank::start(const std::shared_ptr<runtime::Operation>& operation) {
   ++epoch_;
+  last_epoch_ = epoch_;
   unfinished_.insert(epoch_);
   operation->descriptor.publish(operation->args_op());
   memory_.forget_words(&operation->flags, sizeof(operation->flags));
@@ -291,6 +301,8 @@ protocol::ControlLayout World::control_of(const WorldOptions& options) {
   control.num_channels = static_cast<std::uint32_t>(options.num_channels);
   control.max_experts_per_rank =
       static_cast<std::uint32_t>((options.max_experts + options.num_ranks - 1) / options.num_ranks);
+  control.num_nodes = static_cast<std::uint32_t>(options.num_nodes);
+  control.ring_bytes = options.num_nodes == 1 ? 0 : options.track_bytes;
   return control;
 }
 
@@ -298,9 +310,10 @@ World::World(const WorldOptions& options)
     : options_(options),
       config_(config_of(options)),
       heaps_(control_of(options), options.heap_bytes),
-      memory_(heaps_, options.seed, options.memory) {
+      memory_(heaps_, options.seed, options.memory),
+      network_(memory_, options.seed, options.network) {
   for (int rank = 0; rank < options.num_ranks; ++rank) {
-    ranks_.push_back(std::make_unique<WorldRank>(memory_, options_, config_, rank));
+    ranks_.push_back(std::make_unique<WorldRank>(memory_, network_, options_, config_, rank));
   }
 }
 
@@ -325,6 +338,9 @@ void World::run_until_blocked() {
       }
     }
     memory_.publish_all();
+    while (network_.deliver_one()) {
+      advanced = true;
+    }
   }
 }
 

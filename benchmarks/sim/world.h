@@ -10,13 +10,15 @@
 
 #include "csrc/runtime/operation.h"
 #include "csrc/targets/sim/heaps.h"
+#include "csrc/targets/sim/network.h"
 #include "csrc/targets/sim/sim_role.h"
 #include "csrc/targets/sim/weak_memory.h"
 
 namespace switchyard::sim {
 
 struct WorldOptions {
-  int num_ranks = 2;
+  int num_ranks = 2;  ///< of all nodes
+  int num_nodes = 1;
   int num_channels = 1;
   int max_in_flight = 2;
   int num_slots = 0;  ///< 0: as many as the runtime has
@@ -24,9 +26,12 @@ struct WorldOptions {
   int chunk_tokens = 2;
   ExpertCopies expert_copies = ExpertCopies::kBySender;
   std::uint64_t heap_bytes = std::uint64_t{1} << 20U;
+  std::uint64_t track_bytes = 4096;  ///< with several nodes
+  int chunk_packets = 2;
   std::uint64_t first_epoch = 1;
   std::uint64_t seed = 1;
   WeakMemoryOptions memory;
+  NetworkOptions network;
 };
 
 /// An operation of one rank that was issued and not finished.
@@ -39,7 +44,11 @@ struct RunningOperation {
 
 class WorldRank {
  public:
-  WorldRank(WeakMemory& memory, const WorldOptions& options, const Config& config, int rank);
+  WorldRank(WeakMemory& memory,
+            Network& network,
+            const WorldOptions& options,
+            const Config& config,
+            int rank);
 
   [[nodiscard]] bool can_issue() const;
   /// Builds an operation and counts it as issued; the caller has its roles played.
@@ -75,7 +84,7 @@ class WorldRank {
   /// The caller reads or writes rows of its heap.
   const std::byte* read(std::uint64_t offset, std::size_t bytes);
   std::byte* write(std::uint64_t offset, std::size_t bytes);
-  [[nodiscard]] runtime::OperationContext context() const;
+  [[nodiscard]] runtime::OperationContext context();
 
  private:
   struct Quarantined {
@@ -84,6 +93,11 @@ class WorldRank {
   };
 
   void start(const std::shared_ptr<runtime::Operation>& operation);
+  template <class Role>
+  void add_role(Role role,
+                const protocol::OperationArgs& op,
+                int channel,
+                const std::shared_ptr<PrivateTables>& tables);
   void retire(const runtime::Operation& operation);
   void prepare_padded(runtime::DispatchOperation& operation);
   void offer_next_padded(const runtime::DispatchOperation& operation);
@@ -91,6 +105,7 @@ class WorldRank {
   void release_quarantined(std::uint64_t finished_epoch);
 
   WeakMemory& memory_;
+  Network& network_;
   WorldOptions options_;
   const Config& config_;
   int rank_;
@@ -99,6 +114,9 @@ class WorldRank {
   std::vector<RunningOperation> running_;
   std::uint64_t epoch_;
   std::set<std::uint64_t> unfinished_;
+  std::vector<protocol::RingEnds> ring_ends_;
+  std::uint64_t last_epoch_ = 0;
+  std::uint64_t last_combine_ = 0;
   std::uint64_t last_padded_epoch_ = 0;
   std::uint64_t offered_region_ = protocol::kNoRegion;
   std::uint32_t offered_signature_ = 0;
@@ -117,9 +135,10 @@ class World {
   [[nodiscard]] const WorldOptions& options() const { return options_; }
   [[nodiscard]] Heaps& heaps() { return heaps_; }
   [[nodiscard]] WeakMemory& memory() { return memory_; }
+  [[nodiscard]] Network& network() { return network_; }
   [[nodiscard]] WorldRank& rank(int rank) { return *ranks_[static_cast<std::size_t>(rank)]; }
 
-  /// Steps every role of every rank, publishing as it goes, until none advances.
+  /// Steps every role of every rank, publishing and delivering as it goes, until none advances.
   void run_until_blocked();
 
   [[nodiscard]] static std::string describe_failure(const runtime::Operation& operation);
@@ -129,6 +148,7 @@ class World {
   Config config_;
   Heaps heaps_;
   WeakMemory memory_;
+  Network network_;
   std::vector<std::unique_ptr<WorldRank>> ranks_;
 };
 

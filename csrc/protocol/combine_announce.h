@@ -1,12 +1,14 @@
 // Announce of combine: tells every source rank where this rank's expert outputs lie, learns the
 // same from every peer, and keeps the rows in place until every reader is done. One per rank and
-// operation.
+// operation. Ranks of other nodes are told only that this one takes part, and read nothing here:
+// whoever stands for them does.
 #pragma once
 
 #include <cstdint>
 
 #include "csrc/protocol/combine_args.h"
 #include "csrc/protocol/mailbox.h"
+#include "csrc/protocol/rail_post.h"
 
 namespace switchyard::protocol {
 
@@ -26,6 +28,8 @@ class CombineAnnounce {
         return reserve(warp);
       case Stage::kAwaitCopies:
         return await_copies(warp);
+      case Stage::kPostRailHellos:
+        return post_rail_hellos(warp);
       case Stage::kPost:
         return post(warp);
       case Stage::kCollect:
@@ -41,9 +45,21 @@ class CombineAnnounce {
   SY_HOST_DEVICE const WaitPoint& wait() const { return wait_; }
 
  private:
-  enum class Stage : std::uint8_t { kReserve, kAwaitCopies, kPost, kCollect, kAwaitReaders, kDone };
+  enum class Stage : std::uint8_t {
+    kReserve,
+    kAwaitCopies,
+    kPostRailHellos,
+    kPost,
+    kCollect,
+    kAwaitReaders,
+    kDone
+  };
 
   SY_HOST_DEVICE int num_ranks() const { return args_->op.peers.num_ranks; }
+  SY_HOST_DEVICE int num_sources() const { return args_->op.num_sources(); }
+  SY_HOST_DEVICE Stage first_post() const {
+    return args_->op.place.num_nodes > 1 ? Stage::kPostRailHellos : Stage::kPost;
+  }
 
   SY_HOST_DEVICE Progress enter(Stage stage) {
     stage_ = stage;
@@ -57,10 +73,10 @@ class CombineAnnounce {
     const std::uint64_t copy_in_bytes = args_->experts.copy_in.region_bytes();
     if (!reserve_region(warp, args_->output.region_bytes, args_->output.region) ||
         !reserve_region(warp, copy_in_bytes, args_->experts.copy_in_region)) {
-      return enter(Stage::kPost);
+      return enter(first_post());
     }
     if (!args_->copies_in()) {
-      return enter(Stage::kPost);
+      return enter(first_post());
     }
     warp.store_release(&args_->op.flags->reserved, 1);  // pairs with CombineCopyIn::await_region
     return enter(Stage::kAwaitCopies);
@@ -74,7 +90,7 @@ class CombineAnnounce {
     }
     *region = warp.allocate(bytes);
     if (*region == kNoRegion) {
-      refusal_ = {FailureKind::kHeapTooSmall, args_->op.peers.rank, bytes, warp.largest_free()};
+      refusal_ = {FailureKind::kHeapTooSmall, args_->op.self(), bytes, warp.largest_free()};
     }
     return *region != kNoRegion;
   }
@@ -86,6 +102,18 @@ class CombineAnnounce {
     if (copied != wanted) {
       wait_ = {WaitKind::kLocalRole, -1, 0, wanted, copied};
       return Progress::kBlocked;
+    }
+    return enter(first_post());
+  }
+
+  template <Warp W>
+  SY_HOST_DEVICE Progress post_rail_hellos(W& warp) {
+    if constexpr (RailWarp<W>) {
+      if (!rail_hellos_.done(args_->op)) {
+        wait_ = network_wait();
+        return rail_hellos_.send(
+            warp, args_->op, refusal_, kNumHeadWords + 1, [](MailboxWriter&, int) {});
+      }
     }
     return enter(Stage::kPost);
   }
@@ -117,26 +145,35 @@ class CombineAnnounce {
 
   template <Warp W>
   SY_HOST_DEVICE Progress collect(W& warp) {
-    const int peer = collector_.peer();
-    const Word* mailbox = args_->op.hello_from(peer);
+    const int source = collector_.peer();
+    const bool is_here = args_->op.is_here(source);
+    const int peer = source - args_->op.first_rank();
+    const Word* mailbox = args_->op.hello_from(source);
     const auto take = [&](std::uint32_t index, std::uint32_t value) {
-      take_word(peer, index, value * kRowUnit);
+      if (is_here) {
+        take_word(peer, index, value * kRowUnit);
+      }
     };
     if (!collector_.read(warp, args_->op, MessageKind::kHello, mailbox, kNumAnnounceWords, take)) {
       wait_ = collector_.wait_point(WaitKind::kAnnounce, args_->op);
       return Progress::kBlocked;
     }
-    check_offsets(peer);
+    if (is_here) {
+      check_offsets(peer);
+    }
     collector_.next_peer();
-    if (collector_.peer() < num_ranks()) {
+    if (collector_.peer() < num_sources()) {
       return Progress::kAdvanced;
     }
     if (collector_.failed()) {
       fail_operation(warp, args_->op, collector_.failure());
       return Progress::kDone;
     }
-    warp.store_release(&args_->op.flags->placed,
-                       1);  // pairs with CombineAccumulate::await_placement
+    // Pairs with await_placement of CombineAccumulate, ForwardAccumulate and ReceiveAccumulate.
+    warp.store_release(&args_->op.flags->placed, 1);
+    if (args_->op.place.num_nodes > 1) {
+      warp.store_release(&args_->op.flags->cleared, 1);  // pairs with ScaleOutSend
+    }
     return enter(Stage::kAwaitReaders);
   }
 
@@ -166,7 +203,7 @@ class CombineAnnounce {
         (topk_weights_at == 0 ||
          may_lie(topk_weights_at, weight_bytes * args_->problem.num_entries));
     if (!sound) {
-      collector_.note({FailureKind::kCorrupt, peer, from.rows_at[peer], rows});
+      collector_.note({FailureKind::kCorrupt, args_->op.rank_of(peer), from.rows_at[peer], rows});
     }
   }
 
@@ -180,17 +217,19 @@ class CombineAnnounce {
   /// done.
   template <Warp W>
   SY_HOST_DEVICE Progress await_readers(W& warp) {
-    for (; reader_ < num_ranks(); ++reader_) {
+    for (; reader_ < num_sources(); ++reader_) {
       if (args_->experts.rows_from[reader_] == 0) {
         continue;
       }
       for (; reader_channel_ < args_->op.num_channels; ++reader_channel_) {
         const Word wanted = args_->op.progress_word(
-            args_->op.check_from(reader_, MessageKind::kProgress), reader_channel_, kRowsRead);
-        // Pairs with CombineAccumulate::publish: its reads of our rows are complete.
+            args_->op.check(MessageKind::kProgress, reader_, args_->op.self()),
+            reader_channel_,
+            kRowsRead);
+        // Pairs with publish_rows_read(): the reads of our rows for that source are complete.
         const Word seen = warp.load_acquire(args_->op.progress_from(reader_, reader_channel_));
         if (word_tag(seen) != args_->op.epoch) {
-          wait_ = {WaitKind::kConsumers, reader_, 0, wanted, seen};
+          wait_ = {WaitKind::kConsumers, args_->op.waits_for(reader_), 0, wanted, seen};
           return Progress::kBlocked;
         }
         if (seen != wanted) {
@@ -211,6 +250,7 @@ class CombineAnnounce {
   MailboxCollector collector_;
   std::int32_t reader_ = 0;
   std::int32_t reader_channel_ = 0;
+  RailHellos rail_hellos_;
   Failure refusal_;
   WaitPoint wait_;
 };

@@ -8,6 +8,7 @@
 #include "csrc/protocol/packet.h"
 #include "csrc/protocol/row_math.h"
 #include "csrc/protocol/row_ranges.h"
+#include "csrc/protocol/scale_out_tokens.h"
 #include "csrc/protocol/warp.h"
 
 namespace switchyard::protocol {
@@ -54,14 +55,14 @@ struct ExpertOutputs {
   const float* row_weights = nullptr;  ///< [rows]
   const float* row_topk_weights = nullptr;
   std::uint64_t row_topk_weights_stride = 0;
-  const std::int32_t* rows_from = nullptr;  ///< [num_ranks]
+  const std::int32_t* rows_from = nullptr;  ///< [num_sources]
   RowRuns runs;                             ///< which rows each source landed
   CopyInLayout copy_in;
   std::uint64_t* copy_in_region =
       nullptr;  ///< heap offset; reserved by the announce role when copy_in needs one
 };
 
-/// Where the contributions to this rank's tokens lie. Tables by rank, written by the announce role
+/// Where the contributions of this node's ranks lie. Tables by peer, written by the announce role
 /// before flags->placed.
 struct Contributions {
   std::uint64_t* rows_at = nullptr;              ///< heap offset of row 0
@@ -69,6 +70,12 @@ struct Contributions {
   std::uint64_t* row_topk_weights_at = nullptr;  ///< 0: none
   const std::int32_t* rows_of_rank = nullptr;    ///< rows that each rank holds, from the dispatch
   const std::int32_t* base = nullptr;            ///< as DispatchPlacement::base
+};
+
+/// What the dispatch left of RelayTables. Null with one node.
+struct RelayedCounts {
+  const std::int32_t* packets = nullptr;
+  const std::int32_t* rows = nullptr;
 };
 
 /// The route of the dispatch; entries [num_tokens][topk].
@@ -100,11 +107,50 @@ struct CombineArgs {
   CombineProblem problem;
   ExpertOutputs experts;
   Contributions contributions;
+  RelayedCounts relay;
   CombineRouting routing;
   CombineOutput output;
   std::int32_t chunk_tokens = 64;
+  std::int32_t chunk_packets = 16;     ///< that leave for another node with one put
+  std::uint64_t previous_combine = 0;  ///< number of the combine before on this buffer, 0 for none
 
   SY_HOST_DEVICE bool copies_in() const { return experts.copy_in.region_bytes() != 0; }
+  /// Entries of a base table for all ranks of this node.
+  SY_HOST_DEVICE std::int32_t bases_per_node() const {
+    return op.peers.num_ranks * (problem.row_per_expert ? problem.experts_per_rank : 1);
+  }
+  SY_HOST_DEVICE EntryTables entries() const {
+    return {routing.expert,
+            routing.rank,
+            routing.opener,
+            routing.ordinal,
+            routing.topk_weights,
+            problem.topk,
+            problem.experts_per_rank,
+            routing.has_duplicates};
+  }
+  SY_HOST_DEVICE RailPacketLayout rail_packet() const {
+    return {0, 0, static_cast<std::uint32_t>(problem.topk)};
+  }
+  SY_HOST_DEVICE RailSumLayout rail_sum() const {
+    return {problem.row_bytes,
+            problem.sums_topk_weights ? static_cast<std::uint32_t>(problem.topk) : 0U};
+  }
+  /// What this rank asks other nodes to sum.
+  SY_HOST_DEVICE ScaleOutTokens scale_out() const {
+    ScaleOutTokens tokens;
+    tokens.entries = entries();
+    tokens.packet = rail_packet();
+    tokens.num_tokens = problem.num_tokens;
+    tokens.chunk_packets = chunk_packets;
+    return tokens;
+  }
+  SY_HOST_DEVICE RouteBounds route_bounds(int node) const {
+    return {op.peers.num_ranks,
+            problem.experts_per_rank,
+            problem.row_per_expert,
+            relay.rows + std::int64_t{node} * bases_per_node()};
+  }
 };
 
 }  // namespace switchyard::protocol

@@ -68,7 +68,7 @@ class CombineCopyIn {
     if (!walk_.done()) {
       return Progress::kAdvanced;
     }
-    if (++source_ < args_->op.peers.num_ranks) {
+    if (++source_ < args_->op.num_sources()) {
       start_source();
       return Progress::kAdvanced;
     }

@@ -4,7 +4,7 @@
 // nothing is ever cleared: a word with another tag is simply not there yet.
 //
 //   | bell | wait board | error record | descriptors [slots] | per slot and source: hello, answer,
-//   permit, progress [channels] |
+//   permit, progress [channels] | rails (rail_layout.h), with several nodes |
 //
 // Slots: operation `epoch` uses slot epoch mod num_slots. num_slots is twice the operations in
 // flight, which is what makes reuse safe (docs/protocol.md, "Why a slot is free").
@@ -16,6 +16,7 @@
 #include "csrc/protocol/host_device.h"
 #include "csrc/protocol/packet.h"
 #include "csrc/protocol/progress.h"
+#include "csrc/protocol/rail_layout.h"
 
 namespace switchyard::protocol {
 
@@ -48,6 +49,8 @@ enum class Status : std::uint32_t {
   kAccepted = 0,
   kHeapTooSmall = 1,
   kOutputTooSmall = 2,  ///< the caller's own output memory
+  /// Whoever stands for the rank issued another operation, and cannot read what follows the head.
+  kDisagrees = 3,
 };
 
 /// First words of a hello and of an answer. Behind the last word of either stands the check of what
@@ -65,6 +68,27 @@ enum HeadWord : std::uint32_t {
 enum CountWord : std::uint32_t {
   kRowsWord = kNumHeadWords,
   kFirstCountWord,  ///< tokens for each local expert of the destination follow
+};
+
+/// After the head: hello of a dispatch to another node. Packets on each channel come first, then,
+/// for each rank of the node, what its own hello says: rows, and tokens for each expert.
+SY_HOST_DEVICE constexpr std::uint32_t rail_counts_word(std::uint32_t num_channels,
+                                                        std::uint32_t num_experts,
+                                                        std::uint32_t peer) {
+  return kNumHeadWords + num_channels + peer * (1 + num_experts);
+}
+/// Words of the longest such hello, with its check.
+SY_HOST_DEVICE constexpr std::uint64_t rail_hello_words(std::uint32_t ranks_per_node,
+                                                        std::uint32_t num_experts,
+                                                        std::uint32_t num_channels) {
+  return rail_counts_word(num_channels, num_experts, ranks_per_node) + std::uint64_t{1};
+}
+
+/// After the head: verdict of a node on a dispatch. The status is that of its first rank, in their
+/// order, that refused.
+enum VerdictWord : std::uint32_t {
+  kRefuserWord = kNumHeadWords,  ///< that rank
+  kNumVerdictWords,
 };
 
 /// After the head: combine hello (holder of expert outputs to the ranks that sum them). Offsets in
@@ -168,10 +192,12 @@ struct OperationDescriptor {
 
 /// Offsets of everything above. Same on every rank: computed from agreed configuration only.
 struct ControlLayout {
-  std::uint32_t num_ranks = 1;
+  std::uint32_t num_ranks = 1;  ///< of all nodes
   std::uint32_t num_slots = 2;
   std::uint32_t num_channels = 1;
   std::uint32_t max_experts_per_rank = 1;
+  std::uint32_t num_nodes = 1;
+  std::uint64_t ring_bytes = 0;  ///< of each ring of each channel and other node
 
   static constexpr std::uint64_t kLine = 64;
   static constexpr std::uint64_t kDescriptorBytes = 2 * kLine;
@@ -196,8 +222,16 @@ struct ControlLayout {
   SY_HOST_DEVICE constexpr std::uint64_t permit(std::uint32_t slot, int source) const {
     return answer(slot, source) + answer_bytes();
   }
+  SY_HOST_DEVICE constexpr RailLayout rails() const {
+    return {round_up(slot_begin(num_slots), kLine),
+            num_nodes,
+            num_slots,
+            num_channels,
+            rail_hello_words(num_ranks / num_nodes, max_experts_per_rank, num_channels),
+            ring_bytes};
+  }
   SY_HOST_DEVICE constexpr std::uint64_t block_bytes() const {
-    return round_up(slot_begin(num_slots), kBlockAlignment);
+    return round_up(rails().end(), kBlockAlignment);
   }
 
  private:

@@ -7,7 +7,9 @@
 
 #include "csrc/protocol/operation.h"
 #include "csrc/protocol/packet.h"
+#include "csrc/protocol/rail_packet.h"
 #include "csrc/protocol/row_math.h"
+#include "csrc/protocol/scale_out_tokens.h"
 #include "switchyard/layout.h"
 
 namespace switchyard::protocol {
@@ -52,23 +54,42 @@ struct DispatchRouting {
   const std::uint8_t* opener = nullptr;
   const std::int32_t* ordinal = nullptr;
   const float* weight = nullptr;                    ///< null: not weighted
-  const std::int32_t* rows_per_rank = nullptr;      ///< [num_ranks]
+  const std::int32_t* rows_per_rank = nullptr;      ///< [num_sources]
   const std::int32_t* tokens_per_expert = nullptr;  ///< [num_experts]
   bool has_duplicates = false;
+  /// [num_nodes][num_channels] tokens of each channel for each node; null with one node
+  const std::int32_t* packets = nullptr;
 };
 
-/// Where this rank's rows go. Written by the count exchange before flags->placed.
+/// Where the rows go that this rank writes to its node: its own, and those of the ranks that it
+/// stands for. Its own row of `base`, and the rest, are written by the count exchange before
+/// flags->placed; the other rows of `base` by the node relay before flags->relayed.
 struct DispatchPlacement {
   std::uint64_t* region_of_rank = nullptr;  ///< [num_ranks] heap offset
   std::int32_t* rows_of_rank = nullptr;     ///< [num_ranks] rows of that region
-  std::int32_t* base = nullptr;             ///< [num_ranks][bases_per_rank] this rank's first rows
+  std::int32_t* base = nullptr;  ///< [num_nodes][num_ranks][bases_per_rank] a source's first rows
+
+  SY_HOST_DEVICE std::int32_t* base_of(int node, std::int32_t bases_per_node) const {
+    return base + std::int64_t{node} * bases_per_node;
+  }
+};
+
+/// What ranks of other nodes send through this one. Written by the node relay before
+/// flags->relayed; tables by node, that of this node unused. Null with one node.
+struct RelayTables {
+  std::int32_t* packets = nullptr;  ///< [num_nodes][num_channels] to come
+  std::int32_t* rows = nullptr;  ///< [num_nodes][num_ranks][bases_per_rank] for each rank or expert
+
+  SY_HOST_DEVICE std::int32_t* rows_of(int node, std::int32_t bases_per_node) const {
+    return rows + std::int64_t{node} * bases_per_node;
+  }
 };
 
 /// What this rank gets. Written by the count exchange before flags->counted.
 struct DispatchLanding {
-  std::int32_t* rows_from = nullptr;       ///< [num_ranks]
-  std::int32_t* counts_from = nullptr;     ///< [num_ranks][experts_per_rank]
-  std::int32_t* base_from = nullptr;       ///< [num_ranks][bases_per_rank]
+  std::int32_t* rows_from = nullptr;       ///< [num_sources]
+  std::int32_t* counts_from = nullptr;     ///< [num_sources][experts_per_rank]
+  std::int32_t* base_from = nullptr;       ///< [num_sources][bases_per_rank]
   std::int64_t* expert_offsets = nullptr;  ///< [experts_per_rank + 1]; not for rank-major
   std::int64_t* num_rows = nullptr;
   std::uint64_t* region = nullptr;  ///< heap offset, kNoRegion until there is one
@@ -102,11 +123,11 @@ struct MetadataRun {
   std::int32_t num_rows = 0;
 };
 struct MetadataStaging {
-  /// [num_channels][num_ranks]; null: every row's metadata is stored at once. Not for warps of
+  /// [num_channels][num_sources]; null: every row's metadata is stored at once. Not for warps of
   /// several lanes, each of which would count the rows of a run.
   MetadataRun* runs = nullptr;
   std::byte* bytes =
-      nullptr;  ///< [num_channels][num_ranks][run_rows][metadata bytes], 16-byte aligned
+      nullptr;  ///< [num_channels][num_sources][run_rows][metadata bytes], 16-byte aligned
   std::int32_t run_rows = 1;
 };
 
@@ -116,15 +137,57 @@ struct DispatchArgs {
   DispatchInput input;
   DispatchRouting routing;
   DispatchPlacement placement;
+  RelayTables relay;
   DispatchLanding landing;
   DispatchOutput output;
   PaddedArgs padded;
   MetadataStaging staging;
   std::int32_t chunk_tokens = 64;
 
+  std::int32_t chunk_packets = 16;  ///< that leave for another node with one put
+
   /// Rows of a padded region.
   SY_HOST_DEVICE std::int64_t padded_rows() const {
-    return std::int64_t{problem.experts_per_rank} * op.peers.num_ranks * problem.max_tokens;
+    return std::int64_t{problem.experts_per_rank} * op.num_sources() * problem.max_tokens;
+  }
+  /// Entries of a base table for all ranks of this node.
+  SY_HOST_DEVICE std::int32_t bases_per_node() const {
+    return op.peers.num_ranks * problem.bases_per_rank();
+  }
+  SY_HOST_DEVICE EntryTables entries() const {
+    return {routing.expert,
+            routing.rank,
+            routing.opener,
+            routing.ordinal,
+            routing.weight,
+            problem.topk,
+            problem.experts_per_rank,
+            routing.has_duplicates};
+  }
+  SY_HOST_DEVICE RailPacketLayout rail_packet() const {
+    return {problem.packet.payload_bytes,
+            problem.packet.scales_bytes,
+            static_cast<std::uint32_t>(problem.topk)};
+  }
+  SY_HOST_DEVICE ScaleOutTokens scale_out() const {
+    return {entries(),
+            rail_packet(),
+            problem.num_tokens,
+            chunk_packets,
+            input.x,
+            input.x_stride,
+            input.scales,
+            input.scales_stride,
+            input.scales_words,
+            problem.hidden,
+            problem.quantize,
+            problem.copy_hint};
+  }
+  SY_HOST_DEVICE RouteBounds route_bounds(int node) const {
+    return {op.peers.num_ranks,
+            problem.experts_per_rank,
+            problem.row_per_expert(),
+            relay.rows_of(node, bases_per_node())};
   }
   SY_HOST_DEVICE LandingLayout landing_of(std::int64_t num_rows) const {
     return {problem.packet, static_cast<std::uint64_t>(num_rows)};

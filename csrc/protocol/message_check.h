@@ -19,6 +19,10 @@ enum class MessageKind : std::uint32_t {
   kNextPermit,
   kProgress,
   kMetadata,
+  kRailHello,
+  kVerdict,
+  kPacket,
+  kSum,
 };
 
 /// The check of a message whose values are added one by one.

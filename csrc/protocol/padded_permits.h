@@ -42,7 +42,7 @@ SY_HOST_DEVICE void post_permits(W& warp,
 }
 
 /// Learns the padded region of every destination that gets rows from this rank, over as many steps
-/// as it takes.
+/// as it takes; with several nodes, of every one, since other sources may have rows for it.
 class PermitCollector {
  public:
   enum class Outcome : std::uint8_t {
@@ -56,7 +56,8 @@ class PermitCollector {
   template <Warp W>
   SY_HOST_DEVICE Outcome collect(W& warp, const DispatchArgs& args, MailboxCollector& failures) {
     for (; peer_ < args.op.peers.num_ranks; ++peer_) {
-      const bool none_needed = args.routing.rows_per_rank[peer_] == 0;
+      const bool none_needed =
+          args.op.place.num_nodes == 1 && args.routing.rows_per_rank[peer_] == 0;
       if (none_needed ||
           read_permit(warp, args, args.padded.previous_epoch, kNextSignatureWord, failures) ||
           read_permit(warp, args, args.op.epoch, kPermitSignatureWord, failures)) {
@@ -65,7 +66,11 @@ class PermitCollector {
       if (will_not_come(warp, args)) {
         return Outcome::kWillNotCome;
       }
-      wait_ = {WaitKind::kPermit, peer_, 0, make_word(args.op.epoch, args.padded.signature), 0};
+      wait_ = {WaitKind::kPermit,
+               args.op.rank_of(peer_),
+               0,
+               make_word(args.op.epoch, args.padded.signature),
+               0};
       return Outcome::kBlocked;
     }
     return Outcome::kComplete;
@@ -91,13 +96,15 @@ class PermitCollector {
     if (word_tag(region) != epoch || word_tag(sent) != epoch) {
       return false;  // overwritten by a later offer meanwhile: this dispatch's own permit is there
     }
-    const MessageCheck check = permit_check({permit_kind(first), epoch, peer_, args.op.peers.rank},
-                                            args.padded.signature,
-                                            word_value(region));
+    const MessageCheck check =
+        permit_check({permit_kind(first), epoch, args.op.rank_of(peer_), args.op.self()},
+                     args.padded.signature,
+                     word_value(region));
     if (word_value(sent) != check.value()) {
-      failures.note({FailureKind::kDamaged, peer_, check.value(), word_value(sent)});
+      failures.note(
+          {FailureKind::kDamaged, args.op.rank_of(peer_), check.value(), word_value(sent)});
     } else if (!place(args, region)) {
-      failures.note({FailureKind::kCorrupt, peer_, region, 0});
+      failures.note({FailureKind::kCorrupt, args.op.rank_of(peer_), region, 0});
     }
     return true;
   }
@@ -113,7 +120,7 @@ class PermitCollector {
 
   template <Warp W>
   SY_HOST_DEVICE bool will_not_come(W& warp, const DispatchArgs& args) {
-    const Word* head = args.op.hello_from(peer_);
+    const Word* head = args.op.hello_from(args.op.rank_of(peer_));
     const Word signature = warp.load_relaxed(head + kSignatureWord);
     const Word status = warp.load_relaxed(head + kStatusWord);
     const bool mismatch =

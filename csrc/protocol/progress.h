@@ -19,6 +19,11 @@ enum class RoleKind : std::uint8_t {
   kCombineAnnounce,
   kCombineCopyIn,
   kCombineAccumulate,
+  kNodeRelay,
+  kScaleOutSend,
+  kForward,
+  kForwardAccumulate,
+  kReceiveAccumulate,
 };
 
 constexpr const char* role_name(RoleKind kind) {
@@ -35,19 +40,35 @@ constexpr const char* role_name(RoleKind kind) {
       return "combine copy-in";
     case RoleKind::kCombineAccumulate:
       return "combine accumulate";
+    case RoleKind::kNodeRelay:
+      return "node relay";
+    case RoleKind::kScaleOutSend:
+      return "scale-out send";
+    case RoleKind::kForward:
+      return "forward";
+    case RoleKind::kForwardAccumulate:
+      return "forward and accumulate";
+    case RoleKind::kReceiveAccumulate:
+      return "receive and accumulate";
   }
   return "unknown role";
 }
 
-/// What a blocked role waits for. `peer` is the rank that must act, or -1 when another role of this
+/// What a blocked role waits for, in the order of an operation's steps. `peer` is the rank that must act, or -1 when another role of this
 /// rank must.
 enum class WaitKind : std::uint8_t {
   kNothing,
+  kNetwork,    ///< this rank's own way to the network, which is full
+  kNodeHello,  ///< what a rank of another node has for this one
   kCounts,     ///< hello of a dispatch: counts
   kAnswer,     ///< where this rank's rows go
+  kVerdict,    ///< whether another node takes this rank's rows
   kPermit,     ///< leave to write into the padded region
-  kRows,       ///< arrival of a source's rows
   kAnnounce,   ///< hello of a combine: where the expert outputs lie
+  kCredit,     ///< room in a track to another node
+  kPackets,    ///< packets from another node
+  kRows,       ///< arrival of a source's rows
+  kSums,       ///< sums from another node
   kConsumers,  ///< peers reading this rank's expert outputs
   kLocalRole,  ///< an earlier stage of this rank
 };
@@ -70,6 +91,18 @@ constexpr const char* wait_name(WaitKind kind) {
       return "it to read this rank's expert outputs";
     case WaitKind::kLocalRole:
       return "an earlier stage of this rank";
+    case WaitKind::kNodeHello:
+      return "its hello to this node";
+    case WaitKind::kVerdict:
+      return "its node's verdict";
+    case WaitKind::kPackets:
+      return "its packets";
+    case WaitKind::kSums:
+      return "its sums";
+    case WaitKind::kCredit:
+      return "it to make room in its track";
+    case WaitKind::kNetwork:
+      return "room on the way to the network";
   }
   return "unknown";
 }

@@ -20,11 +20,16 @@ struct Term {
   float weight = 1.0F;  ///< multiplies the row when Reduction::weighted
   bool closes_group =
       true;  ///< last row of its rank's group: the group's sum is rounded to the wire type here
+  /// Last row of its node, where the sum goes by node: the node's sum is rounded here, too.
+  bool closes_node = true;
 };
 
 /// dst = round( ((0 + bias0) + bias1) + group0 + group1 ... ), left to right in fp32, where group =
 /// wire_round( (w0*r0 + w1*r1) + w2*r2 ... ), each product and each sum rounded to fp32 (never
-/// fused); without weights the products are the rows themselves. Rounding is to nearest, ties to
+/// fused); without weights the products are the rows themselves. By node, the groups of a node are
+/// added up among themselves first, from +0, and what is added to the biases is wire_round( (0 +
+/// group0) + group1 ... ) of each node: what another node sends is the same number as what this one
+/// makes of its own rows. Rounding is to nearest, ties to
 /// even; NaN stays NaN: payload and sign of a NaN differ between processors, so every NaN of dst is
 /// 0x7fff (bf16, fp16) or 0x7fffffff (fp32). No term and no bias gives +0, and since the sum starts
 /// from +0, no result is -0 unless a rounding made it.
@@ -39,6 +44,7 @@ struct Reduction {
   std::uint32_t num_elems = 0;
   DType dtype = DType::kBf16;
   bool weighted = false;
+  bool by_node = false;
 };
 
 enum class ScaleFormat : std::uint8_t {

@@ -6,55 +6,14 @@
 #include <cstdint>
 
 #include "csrc/protocol/dispatch_args.h"
+#include "csrc/protocol/token_entries.h"
 #include "csrc/protocol/warp.h"
 
 namespace switchyard::protocol {
 
-/// The entries of one token, read once for all its rows. Also keeps the compiler from reading them
-/// again after each store, which could have changed them for all it knows.
-struct TokenEntries {
-  std::int32_t token = 0;
-  std::int32_t num = 0;
-  std::int32_t rank[kMaxTopk];
-  std::int32_t
-      local[kMaxTopk];  ///< expert as its rank counts its own; means nothing where rank is -1
-  std::uint32_t weight[kMaxTopk];  ///< bits of the fp32 weight, 0 without weights
-
-  SY_HOST_DEVICE void read(const DispatchArgs& args, std::int32_t token_idx) {
-    const DispatchRouting& routing = args.routing;
-    const std::int32_t experts_per_rank = args.problem.experts_per_rank;
-    const std::int32_t topk = args.problem.topk;
-    const std::int64_t first = std::int64_t{token_idx} * topk;
-    token = token_idx;
-    num = topk;
-    for (std::int32_t k = 0; k < topk; ++k) {
-      rank[k] = routing.rank[first + k];
-      local[k] = routing.expert[first + k] - rank[k] * experts_per_rank;
-    }
-    for (std::int32_t k = 0; k < topk; ++k) {
-      weight[k] = routing.weight == nullptr ? 0U : float_bits(routing.weight[first + k]);
-    }
-  }
-
-  SY_HOST_DEVICE static std::uint32_t float_bits(float value) {
-    union {
-      float number;
-      std::uint32_t bits;
-    } pun = {value};
-    return pun.bits;
-  }
-  SY_HOST_DEVICE static float bits_float(std::uint32_t bits) {
-    union {
-      std::uint32_t bits;
-      float number;
-    } pun = {bits};
-    return pun.number;
-  }
-};
-
 /// Where the row goes that an entry opens.
 struct RowPlace {
-  std::int32_t rank;
+  std::int32_t rank;  ///< within the node
   std::int32_t row;
   LandingLayout landing;
   std::byte* region;
@@ -64,11 +23,14 @@ struct RowPlace {
   }
 };
 
-/// Writes metadata for one channel.
+/// Writes metadata for one channel and the source that this rank stands for on `node`, or is.
 class MetadataWriter {
  public:
-  SY_HOST_DEVICE MetadataWriter(const DispatchArgs* args, int channel)
-      : args_(args), channel_(channel), sum_(args->op.metadata_sum(args->op.peers.rank)) {}
+  SY_HOST_DEVICE MetadataWriter(const DispatchArgs* args, int channel, int node)
+      : args_(args),
+        source_(args->op.rail_peer(node)),
+        first_run_(channel * args->op.num_sources() + node * args->op.peers.num_ranks),
+        sum_(args->op.metadata_sum(source_)) {}
 
   /// Row per expert: rows of a destination lie scattered, each gets its few words at once.
   template <Warp W>
@@ -81,7 +43,7 @@ class MetadataWriter {
     const PacketLayout& packet = args_->problem.packet;
     write_header(words, token.token, payload_row);
     write_index(words + packet.indices_offset() / kWord, token.local[slot], packet.index_bytes);
-    words[packet.weights_offset() / kWord] = row_weight(token, slot);
+    words[packet.weights_offset() / kWord] = TokenEntries::float_bits(token.row_weight(slot));
     seal(words);
     warp.store_words(place.metadata(), words, metadata_words());
   }
@@ -97,6 +59,9 @@ class MetadataWriter {
       return;
     }
     MetadataRun& run = args_->staging.runs[run_index(place.rank)];
+    if (run.num_rows != 0 && place.row != run.first_row + run.num_rows) {
+      store_run(warp, place.rank);  // never of this rank's own tokens
+    }
     if (run.num_rows == 0) {
       run.first_row = place.row;
     }
@@ -134,9 +99,7 @@ class MetadataWriter {
   static constexpr std::uint32_t kCheck = offsetof(MetadataHeader, check) / kWord;
 
   SY_HOST_DEVICE bool gathers() const { return args_->staging.runs != nullptr; }
-  SY_HOST_DEVICE std::int32_t run_index(int rank) const {
-    return channel_ * args_->op.peers.num_ranks + rank;
-  }
+  SY_HOST_DEVICE std::int32_t run_index(int rank) const { return first_run_ + rank; }
   SY_HOST_DEVICE std::uint32_t* run_words(int rank) const {
     const std::uint64_t run_bytes = static_cast<std::uint64_t>(args_->staging.run_rows) *
                                     args_->problem.packet.metadata_bytes();
@@ -150,7 +113,7 @@ class MetadataWriter {
   SY_HOST_DEVICE void write_header(std::uint32_t* words,
                                    std::int32_t token,
                                    std::int32_t payload_row) const {
-    words[0] = static_cast<std::uint32_t>(args_->op.peers.rank);
+    words[0] = static_cast<std::uint32_t>(source_);
     words[1] = static_cast<std::uint32_t>(token);
     words[kCheck] = 0;
     words[3] = static_cast<std::uint32_t>(payload_row);
@@ -210,23 +173,9 @@ class MetadataWriter {
     seal(words);
   }
 
-  /// Weight of the row of one expert that an entry opens: the sum over the entries that share it.
-  SY_HOST_DEVICE std::uint32_t row_weight(const TokenEntries& token, int slot) const {
-    if (args_->routing.weight == nullptr || !args_->routing.has_duplicates) {
-      return token.weight[slot];
-    }
-    const std::int64_t first = std::int64_t{token.token} * token.num;
-    float sum = TokenEntries::bits_float(token.weight[slot]);
-    for (std::int32_t k = slot + 1; k < token.num; ++k) {
-      if (args_->routing.opener[first + k] == slot) {
-        sum += TokenEntries::bits_float(token.weight[k]);
-      }
-    }
-    return TokenEntries::float_bits(sum);
-  }
-
   const DispatchArgs* args_;
-  std::int32_t channel_;
+  std::int32_t source_;
+  std::int32_t first_run_;
   std::uint32_t sum_;
 };
 

@@ -44,7 +44,7 @@ class ScaleUpReceive {
  private:
   enum class Stage : std::uint8_t { kAwaitCounts, kZeroPadding, kAwaitSource, kFinishRows, kDone };
 
-  SY_HOST_DEVICE int num_ranks() const { return args_->op.peers.num_ranks; }
+  SY_HOST_DEVICE int num_sources() const { return args_->op.num_sources(); }
 
   SY_HOST_DEVICE RowRuns runs() const {
     const bool per_expert = args_->problem.row_per_expert();
@@ -81,7 +81,7 @@ class ScaleUpReceive {
       stage_ = Stage::kAwaitSource;
       return Progress::kAdvanced;
     }
-    const std::int32_t last = num_ranks() - 1;
+    const std::int32_t last = num_sources() - 1;
     const std::int64_t used = std::int64_t{args_->landing.base_from[last * experts + expert_]} +
                               args_->landing.counts_from[last * experts + expert_];
     for (std::int64_t row = used; row < args_->landing.expert_offsets[expert_ + 1]; ++row) {
@@ -109,22 +109,24 @@ class ScaleUpReceive {
   /// A source's rows are there when each of its channels has published them.
   template <Warp W>
   SY_HOST_DEVICE Progress await_source(W& warp) {
-    for (; source_ < num_ranks(); ++source_) {
+    for (; source_ < num_sources(); ++source_) {
       if (args_->landing.rows_from[source_] == 0) {
         continue;
       }
       const std::uint64_t here = *args_->landing.region / kRegionUnit;
       for (; source_channel_ < args_->op.num_channels; ++source_channel_) {
         const Word wanted = args_->op.progress_word(
-            args_->op.check_from(source_, MessageKind::kProgress), source_channel_, here);
-        // Pairs with ScaleUpSend::publish of that source and channel.
+            args_->op.check(MessageKind::kProgress, source_, args_->op.self()),
+            source_channel_,
+            here);
+        // Pairs with RowSender::publish for that source and channel.
         const Word seen = warp.load_acquire(args_->op.progress_from(source_, source_channel_));
         if (word_tag(seen) != args_->op.epoch) {
-          wait_ = {WaitKind::kRows, source_, channel_, wanted, seen};
+          wait_ = {WaitKind::kRows, args_->op.waits_for(source_), channel_, wanted, seen};
           return Progress::kBlocked;
         }
         if (seen != wanted) {
-          return fail_corrupt(warp);
+          return fail(warp);
         }
       }
       source_channel_ = 0;
@@ -139,9 +141,8 @@ class ScaleUpReceive {
   }
 
   template <Warp W>
-  SY_HOST_DEVICE Progress fail_corrupt(W& warp) {
-    warp.store_release(&args_->op.flags->corrupt, static_cast<Word>(source_) + 1);
-    warp.store_release(&args_->op.flags->failed, 1);  // pairs with operation_failed()
+  SY_HOST_DEVICE Progress fail(W& warp) {
+    fail_corrupt(warp, args_->op, source_);
     return Progress::kDone;
   }
 
@@ -160,7 +161,7 @@ class ScaleUpReceive {
       }
     });
     if (corrupt_) {
-      return fail_corrupt(warp);
+      return fail(warp);
     }
     if (walk_.done()) {
       ++source_;

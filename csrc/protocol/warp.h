@@ -4,9 +4,12 @@
 //
 // Ordering is part of the operations, never of the roles:
 //   store_release, add_release   first complete every earlier row or word this warp stored, then
-//   publish load_acquire                 what the release it reads published is visible to
-//   everything after it load_relaxed, store_relaxed  mailbox words, whose tag makes arrival and
-//   content one event
+//                                publish
+//   load_acquire                 what the release it reads published is visible to everything
+//                                after it
+//   load_relaxed, store_relaxed  mailbox words, whose tag makes arrival and content one event
+//   put, signal                  first complete every earlier row or word this warp stored and
+//                                every row it read; their counter is a release at the other node
 // copy_row, zero_row, quantize_row, reduce_rows and store_words return before the destination is
 // visible to others; their sources must stay unchanged until the next release of this warp, except
 // store_words, which has read its source.
@@ -63,6 +66,25 @@ concept Warp = requires(W& warp,
   { warp.allocate(std::uint64_t{}) } -> std::same_as<std::uint64_t>;
   { warp.largest_free() } -> std::same_as<std::uint64_t>;
   warp.release(std::uint64_t{});
+};
+
+/// Bytes for this rank's rail peer on another node, and the counter that tells of them.
+struct RailPut {
+  std::uint64_t local_offset = 0;    ///< in this rank's heap, a multiple of 16
+  std::uint64_t remote_offset = 0;   ///< in the peer's, a multiple of 16
+  std::uint64_t bytes = 0;           ///< a multiple of 16
+  std::uint64_t counter_offset = 0;  ///< in the peer's heap, a multiple of 8
+  std::uint64_t value = 0;           ///< new content of the counter, which only grows; below 2^62
+};
+
+/// A warp that reaches other nodes as well. Both operations return false, and nothing happened, when
+/// the way to the network is full; the role blocks, and tries again.
+template <class W>
+concept RailWarp = Warp<W> && requires(W& warp, RailTrack track, const RailPut& put) {
+  /// The bytes stay as they are until the peer has answered to the counter.
+  { warp.put(track, put) } -> std::same_as<bool>;
+  /// The counter alone.
+  { warp.signal(track, std::uint64_t{}, std::uint64_t{}) } -> std::same_as<bool>;
 };
 
 }  // namespace switchyard::protocol

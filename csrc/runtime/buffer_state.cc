@@ -27,9 +27,12 @@ std::uint64_t next_buffer_id() {
   return counter.fetch_add(1, std::memory_order_relaxed) + 1;
 }
 
-protocol::ControlLayout control_layout(const Config& config, int num_ranks) {
+protocol::ControlLayout control_layout(const Config& config, const Topology& topology) {
+  const int num_ranks = topology.num_ranks;
   protocol::ControlLayout control;
   control.num_ranks = static_cast<std::uint32_t>(num_ranks);
+  control.num_nodes = static_cast<std::uint32_t>(topology.num_nodes());
+  control.ring_bytes = control.num_nodes == 1 ? 0 : config.track_bytes;
   control.num_slots = 2 * static_cast<std::uint32_t>(config.max_in_flight);
   control.num_channels = static_cast<std::uint32_t>(config.num_channels);
   control.max_experts_per_rank =
@@ -76,7 +79,10 @@ std::uint64_t checked_bytes(DType dtype, std::span<const std::int64_t> shape) {
 }  // namespace
 
 BufferState::BufferState(Group& group, const Config& config)
-    : topology_(group.topology()), membership_(group.membership()), id_(next_buffer_id()) {
+    : topology_(group.topology()),
+      rank_(group.rank()),
+      membership_(group.membership()),
+      id_(next_buffer_id()) {
   // Only these may differ between ranks; what follows is agreed, so all ranks refuse it alike.
   bootstrap::run_together(group.bootstrap(), [&] {
     if (sodium_init() < 0) {
@@ -86,7 +92,7 @@ BufferState::BufferState(Group& group, const Config& config)
   });
   check_one_node(topology_);
   config_ = agree_on_config(config, group.bootstrap());
-  control_ = control_layout(config_, topology_.num_ranks);
+  control_ = control_layout(config_, topology_);
   if (config_.heap_bytes <= control_.block_bytes()) {
     refuse("Config::heap_bytes",
            fmt::format("{}", config_.heap_bytes),
@@ -111,8 +117,11 @@ OperationContext BufferState::context() const {
   context.heap_bytes = config_.heap_bytes;
   context.previous_padded_epoch = last_padded_epoch_;
   context.op.peers = peers_;
+  context.op.place = {topology_.node_of(rank_), topology_.num_nodes()};
   context.op.control = control_;
   context.epoch = epoch_ + 1;
+  context.op.number = epoch_ + 1;
+  context.op.previous = epoch_;
   context.op.epoch = protocol::epoch_tag(epoch_ + 1, control_.num_slots);
   context.op.num_channels = config_.num_channels;
   return context;

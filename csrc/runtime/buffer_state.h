@@ -101,6 +101,7 @@ class BufferState : public std::enable_shared_from_this<BufferState> {
   };
 
   Topology topology_;
+  int rank_ = 0;  // among all nodes
   Membership membership_;
   Config config_;
   std::uint64_t id_;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "csrc/bootstrap/gather.h"
+#include "csrc/protocol/packet.h"
 #include "csrc/runtime/validate.h"
 #include "csrc/targets/cuda/warp_memory.h"
 #include "switchyard/error.h"
@@ -21,7 +22,7 @@ std::string Config::to_string() const {
       "heap_bytes = {}\nheap_kind = {}\nuse_huge_pages = {}\nnum_workers = {}\nnum_channels = {}\n"
       "max_in_flight = {}\nmax_experts = {}\nchunk_tokens = {}\nexpert_copies = {}\n"
       "timeout = {} ms\nspin_polls = {}\ntrace_events = {}\ntarget = {}\ndevice = {}\n"
-      "num_sms = {}\ncache_hints = {}\n",
+      "num_sms = {}\ncache_hints = {}\ntrack_bytes = {}\nchunk_packets = {}\n",
       heap_bytes,
       static_cast<std::size_t>(heap_kind) < kKinds.size()
           ? kKinds[static_cast<std::size_t>(heap_kind)]
@@ -39,7 +40,9 @@ std::string Config::to_string() const {
       target == Target::kHost ? "host" : "cuda",
       device,
       num_sms,
-      cache_hints);
+      cache_hints,
+      track_bytes,
+      chunk_packets);
 }
 
 namespace runtime {
@@ -56,6 +59,9 @@ static_assert(kMaxWorkers <= kMaxChannels, "each worker can have a channel of it
 constexpr int kMaxInFlight = 16;
 constexpr int kMaxExperts = 65'536;
 constexpr int kMaxChunkTokens = 4096;
+constexpr std::uint64_t kMinTrackBytes = 256;
+constexpr std::uint64_t kMaxTrackBytes = std::uint64_t{1} << 30U;
+constexpr int kMaxChunkPackets = 4096;
 constexpr int kMaxSms = 256;
 constexpr int kMaxSpinPolls = 1'000'000;
 constexpr int kMaxTraceEvents = 1 << 22;
@@ -108,9 +114,9 @@ double share_of_cores(const std::vector<Cores>& all, std::size_t rank) {
 
 /// What every rank must have the same, in a form that can be gathered.
 struct Agreed {
-  std::array<std::int64_t, 9> values;
+  std::array<std::int64_t, 10> values;
 };
-constexpr std::array<const char*, 9> kAgreedNames = {
+constexpr std::array<const char*, 10> kAgreedNames = {
     "heap_bytes",
     "heap_kind (0 auto, 1 in-process, 2 shared memory)",
     "use_huge_pages",
@@ -119,7 +125,8 @@ constexpr std::array<const char*, 9> kAgreedNames = {
     "max_experts",
     "expert_copies (0 by sender, 1 by receiver)",
     "target (0 host, 1 cuda)",
-    "num_sms"};
+    "num_sms",
+    "track_bytes"};
 
 Agreed agreed_fields(const Config& config) {
   return {{static_cast<std::int64_t>(config.heap_bytes),
@@ -130,7 +137,8 @@ Agreed agreed_fields(const Config& config) {
            config.max_experts,
            static_cast<std::int64_t>(config.expert_copies),
            static_cast<std::int64_t>(config.target),
-           config.num_sms}};
+           config.num_sms,
+           static_cast<std::int64_t>(config.track_bytes)}};
 }
 
 void check_agreement(const Config& config, Bootstrap& rendezvous) {
@@ -167,6 +175,16 @@ void check_config(const Config& config) {
   check_range("max_in_flight", config.max_in_flight, 1, kMaxInFlight);
   check_range("max_experts", config.max_experts, 1, kMaxExperts);
   check_range("chunk_tokens", config.chunk_tokens, 1, kMaxChunkTokens);
+  check_range("chunk_packets", config.chunk_packets, 1, kMaxChunkPackets);
+  if (config.track_bytes < kMinTrackBytes || config.track_bytes > kMaxTrackBytes ||
+      config.track_bytes % protocol::kPartAlignment != 0) {
+    refuse("Config::track_bytes",
+           fmt::format("{}", config.track_bytes),
+           fmt::format("{} to {}, a multiple of {}",
+                       kMinTrackBytes,
+                       kMaxTrackBytes,
+                       protocol::kPartAlignment));
+  }
   check_range("spin_polls", config.spin_polls, -1, kMaxSpinPolls);
   check_range("trace_events", config.trace_events, 0, kMaxTraceEvents);
   check_range("timeout [ms]", config.timeout.count(), 1, std::int64_t{1} << 40U);

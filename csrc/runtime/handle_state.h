@@ -7,6 +7,7 @@
 #include <mutex>
 #include <vector>
 
+#include "csrc/protocol/operation.h"
 #include "csrc/protocol/row_ranges.h"
 #include "csrc/routing/route.h"
 #include "switchyard/dispatch.h"
@@ -27,7 +28,8 @@ struct SourceRoute {
 struct Inspection {
   std::vector<std::int32_t> rows_per_expert;           ///< [experts_per_rank]
   std::vector<std::int32_t> rows_per_expert_and_rank;  ///< [experts_per_rank][num_ranks]
-  std::vector<std::int32_t> row_of_entry;              ///< [num_tokens][topk]
+  /// [num_tokens][topk]; -1 also for experts of other nodes, whose ranks tell only their own node
+  std::vector<std::int32_t> row_of_entry;
 };
 
 class HandleState {
@@ -41,13 +43,20 @@ class HandleState {
   Layout layout = Layout::kRankMajor;
   int named_experts = 0;  ///< that the caller may name, those of ranks that are no members too
   int hidden = 0;
-  int num_ranks = 1;
+  int num_ranks = 1;  ///< of all nodes
+  protocol::NodePlace place{};
   int max_tokens = 0;
   int expert_alignment = 1;
   bool zero_padding = false;
 
-  std::vector<std::int32_t> rows_of_rank;  ///< [num_ranks] rows of each rank's landing
-  std::vector<std::int32_t> base;  ///< [num_ranks][bases_per_rank] this rank's first rows there
+  std::vector<std::int32_t> rows_of_rank;  ///< [ranks_per_node] rows of each peer's landing
+  /// [num_nodes][ranks_per_node][bases_per_rank] first rows there of the rank of each node that this
+  /// one stands for, or is
+  std::vector<std::int32_t> base;
+  // With several nodes.
+  std::vector<std::int32_t> packets;          ///< [num_nodes][num_channels] to each node
+  std::vector<std::int32_t> relayed_packets;  ///< [num_nodes][num_channels] from each node
+  std::vector<std::int32_t> relayed_rows;     ///< as `base`: rows of those ranks
 
   std::vector<std::int32_t> rows_from;       ///< [num_ranks]
   std::vector<std::int32_t> counts_from;     ///< [num_ranks][experts_per_rank]
@@ -56,6 +65,7 @@ class HandleState {
   std::int64_t num_rows = 0;
 
   [[nodiscard]] const routing::RouteShape& shape() const { return source->route.shape; }
+  [[nodiscard]] int ranks_per_node() const { return num_ranks / place.num_nodes; }
   [[nodiscard]] bool row_per_expert() const { return layout != Layout::kRankMajor; }
   [[nodiscard]] int bases_per_rank() const {
     return row_per_expert() ? shape().experts_per_rank() : 1;
@@ -71,7 +81,8 @@ class HandleState {
   [[nodiscard]] const HandleState& on_host() const;
 
   /// Sizes the tables for a dispatch about to count; padded places are known at once.
-  void prepare_tables(int rank);
+  /// `peer`: this rank within its node
+  void prepare_tables(int peer, int num_channels);
 
   /// Tables for whoever looks into the handle, which is on the host; made at the first look.
   /// Thread-safe.
@@ -89,6 +100,8 @@ class HandleState {
     std::unique_ptr<const HandleState> fetched;
   };
   void inspect(Inspection& tables) const;
+  void count_packets(int num_channels);
+  void place_padded(int peer);
 
   mutable Look look_;
 };

@@ -99,7 +99,7 @@ void fill_experts(CombineOperation& operation,
 
 void fill_tables(CombineOperation& operation) {
   const HandleState& handle = *operation.handle;
-  const auto ranks = static_cast<std::size_t>(handle.num_ranks);
+  const auto ranks = handle.rows_of_rank.size();
   operation.args.op.flags = &operation.flags;
   operation.args.op.failure = &operation.failure;
   protocol::ExpertOutputs& experts = operation.args.experts;
@@ -115,6 +115,11 @@ void fill_tables(CombineOperation& operation) {
                                   operation.row_topk_weights_at.data(),
                                   handle.rows_of_rank.data(),
                                   handle.base.data()};
+  operation.args.relay = {handle.relayed_packets.data(), handle.relayed_rows.data()};
+  if (handle.place.num_nodes > 1) {
+    operation.sum_tracks.resize(static_cast<std::size_t>(operation.args.op.num_channels) *
+                                static_cast<std::size_t>(handle.place.num_nodes));
+  }
 }
 
 /// [T, K], or nothing.
@@ -245,6 +250,9 @@ std::shared_ptr<CombineOperation> make_combine(const OperationContext& context,
   args.op = context.op;
   args.op.signature = operation->descriptor.signature();
   args.chunk_tokens = context.config->chunk_tokens;
+  args.chunk_packets = context.config->chunk_packets;
+  args.previous_combine = context.previous_combine;
+  check_packet(context, args.rail_sum().packet_bytes());
   if (!context.on_device) {
     fill_tables(*operation);
     fill_routing(*operation, topk_weights);

@@ -122,13 +122,13 @@ std::shared_ptr<const SourceRoute> read_route(const OperationContext& context,
                                               const DispatchRequest& request,
                                               std::int64_t num_tokens) {
   const ConstTensorView& topk = check_topk(request, num_tokens);
-  const int num_ranks = context.op.peers.num_ranks;
+  const int num_ranks = context.op.num_sources();
   const int experts_per_rank = request.num_experts / context.world_ranks();
   const routing::RouteShape shape{static_cast<int>(num_tokens),
                                   static_cast<int>(topk.shape[1]),
                                   experts_per_rank * num_ranks,
                                   num_ranks,
-                                  num_ranks};
+                                  context.op.peers.num_ranks};
   const bool row_per_expert = request.layout != Layout::kRankMajor;
   auto source = std::make_shared<SourceRoute>();
   source->index_dtype = topk.dtype;
@@ -172,7 +172,8 @@ std::shared_ptr<HandleState> make_handle(const OperationContext& context,
   handle->layout = request.layout;
   handle->named_experts = request.num_experts;
   handle->hidden = static_cast<int>(x.num_cols);
-  handle->num_ranks = context.op.peers.num_ranks;
+  handle->num_ranks = context.op.num_sources();
+  handle->place = context.op.place;
   handle->max_tokens = request.max_tokens;
   handle->expert_alignment = request.expert_alignment;
   handle->zero_padding = request.zero_padding;
@@ -185,7 +186,7 @@ std::shared_ptr<HandleState> make_handle(const OperationContext& context,
            "num_experts * max_tokens below 2^31");
   }
   if (!context.on_device) {
-    handle->prepare_tables(context.op.peers.rank);
+    handle->prepare_tables(context.op.peers.rank, context.op.num_channels);
   }
   return handle;
 }
@@ -269,7 +270,8 @@ void fill_problem(DispatchOperation& operation,
   problem.quantize = scale_format(request.quantize);
   problem.expert_copies = context.config->expert_copies;
   problem.zero_padding = handle.zero_padding;
-  problem.counted_before = follows && handle.layout != Layout::kPadded;
+  problem.counted_before =
+      follows && handle.layout != Layout::kPadded && handle.place.num_nodes == 1;
   problem.packet.payload_bytes =
       problem.hidden * static_cast<std::uint32_t>(dtype_bytes(operation.out_dtype));
   problem.packet.scales_bytes = static_cast<std::uint32_t>(protocol::round_up(
@@ -304,10 +306,12 @@ void fill_tables(DispatchOperation& operation) {
                   handle.source->weighted ? handle.source->weight.data() : nullptr,
                   route.rows_per_rank.data(),
                   route.tokens_per_expert.data(),
-                  route.has_duplicates};
-  operation.region_of_rank.resize(static_cast<std::size_t>(handle.num_ranks));
+                  route.has_duplicates,
+                  handle.packets.data()};
+  operation.region_of_rank.resize(handle.rows_of_rank.size());
   args.placement = {
       operation.region_of_rank.data(), handle.rows_of_rank.data(), handle.base.data()};
+  args.relay = {handle.relayed_packets.data(), handle.relayed_rows.data()};
   args.landing = {handle.rows_from.data(),
                   handle.counts_from.data(),
                   handle.base_from.data(),
@@ -329,7 +333,7 @@ void prepare_staging(DispatchOperation& operation) {
   const std::uint32_t row_bytes = args.problem.packet.metadata_bytes();
   const std::uint32_t run_rows = std::max(kMetadataRunBytes / row_bytes, 1U);
   const auto num_runs = static_cast<std::size_t>(args.op.num_channels) *
-                        static_cast<std::size_t>(args.op.peers.num_ranks);
+                        static_cast<std::size_t>(args.op.num_sources());
   operation.metadata_runs.resize(num_runs);
   operation.metadata_staging.resize(num_runs * run_rows * row_bytes / sizeof(StagingUnit));
   args.staging = {operation.metadata_runs.data(),
@@ -409,6 +413,17 @@ void add_roles(DispatchOperation& operation) {
 
 }  // namespace
 
+void check_packet(const OperationContext& context, std::uint64_t packet_bytes) {
+  const std::uint64_t track_bytes = context.op.control.ring_bytes;
+  if (context.op.place.num_nodes > 1 && packet_bytes > track_bytes) {
+    refuse("Config::track_bytes",
+           fmt::format("{}", track_bytes),
+           fmt::format("at least the {} bytes of one token on its way to another node, on every "
+                       "rank",
+                       packet_bytes));
+  }
+}
+
 routing::ExpertMap expert_map(const OperationContext& context, int num_experts) {
   const Membership& membership = context.membership;
   return membership.whole() ? routing::ExpertMap{}
@@ -446,12 +461,14 @@ std::shared_ptr<DispatchOperation> make_dispatch(
   args.op = context.op;
   args.op.signature = operation->descriptor.signature();
   args.chunk_tokens = context.config->chunk_tokens;
+  args.chunk_packets = context.config->chunk_packets;
   args.input = {x.data,
                 x.stride_bytes,
                 scales.rows.data,
                 scales.rows.stride_bytes,
                 static_cast<std::uint32_t>(scales.words)};
   fill_problem(*operation, context, request, scales, follows);
+  check_packet(context, args.rail_packet().packet_bytes());
   check_output(*operation, request, scales);
   if (!context.on_device) {
     fill_tables(*operation);

@@ -8,6 +8,7 @@
 
 #include "csrc/protocol/combine_args.h"
 #include "csrc/protocol/dispatch_args.h"
+#include "csrc/protocol/rail_ring.h"
 #include "csrc/runtime/descriptor.h"
 #include "csrc/runtime/handle_state.h"
 #include "csrc/targets/device.h"
@@ -30,13 +31,14 @@ struct OperationContext {
   std::uint64_t epoch = 0;     ///< its number
   std::uint64_t heap_bytes = 0;
   std::uint64_t previous_padded_epoch = 0;  ///< number of the padded dispatch before, 0 for none
+  std::uint64_t previous_combine = 0;       ///< number of the combine before, 0 for none
   /// A device reads what tensors hold, makes the tables and plays the roles: whoever launches its
   /// kernels says where the tables are.
   bool on_device = false;
 
   /// Ranks that experts are numbered over.
   [[nodiscard]] int world_ranks() const {
-    return membership.whole() ? op.peers.num_ranks : membership.world_ranks;
+    return membership.whole() ? op.num_sources() : membership.world_ranks;
   }
 };
 
@@ -90,8 +92,9 @@ class CombineOperation final : public Operation {
   std::vector<std::uint64_t> row_topk_weights_at;
   std::uint64_t copy_in_region = protocol::kNoRegion;
   std::uint64_t out_region = protocol::kNoRegion;
-  std::vector<float> topk_weights;         ///< [num_tokens][topk] as given, contiguous
-  std::vector<float> summed_topk_weights;  ///< [num_tokens][topk]
+  std::vector<protocol::RingConsumer> sum_tracks;  ///< [num_channels][num_nodes]
+  std::vector<float> topk_weights;                 ///< [num_tokens][topk] as given, contiguous
+  std::vector<float> summed_topk_weights;          ///< [num_tokens][topk]
   std::shared_ptr<const targets::DeviceBlock> device_topk_weights;  ///< the same, on a device
   TensorView out;
 
@@ -101,6 +104,10 @@ class CombineOperation final : public Operation {
 
 /// The experts of the world among those of the members; empty when all are members.
 routing::ExpertMap expert_map(const OperationContext& context, int num_experts);
+
+/// With several nodes: a token must fit a track.
+/// Errors: InvalidArgument naming Config::track_bytes
+void check_packet(const OperationContext& context, std::uint64_t packet_bytes);
 
 /// Checks a request and builds its operation; nothing is sent.
 /// Errors: InvalidArgument, InvalidState

@@ -13,11 +13,17 @@ const char* op_name(RoleKind role) {
     case RoleKind::kCountExchange:
     case RoleKind::kScaleUpSend:
     case RoleKind::kScaleUpReceive:
+    case RoleKind::kForward:
       return "dispatch";
     case RoleKind::kCombineAnnounce:
     case RoleKind::kCombineCopyIn:
     case RoleKind::kCombineAccumulate:
+    case RoleKind::kForwardAccumulate:
+    case RoleKind::kReceiveAccumulate:
       return "combine";
+    case RoleKind::kNodeRelay:
+    case RoleKind::kScaleOutSend:
+      return "dispatch or combine";
   }
   return "unknown operation";
 }

@@ -60,6 +60,17 @@ struct Config {
   /// 16: 2.92, 64: 2.77, 256: 2.76, 1024: 2.74
   int chunk_tokens = 64;
 
+  /// With several nodes: bytes of each track, of which there are two each way for each channel and
+  /// other node, and as many again to send from; 256..1 GiB, a multiple of 16. Agreed by all ranks.
+  /// The control block grows with it. Less than a packet (a row, its scales and some 13 bytes for
+  /// each of its top-k): refused. Small: the network runs dry while credits travel. Large: memory.
+  std::uint64_t track_bytes = std::uint64_t{1} << 20U;
+
+  /// With several nodes: tokens that leave for another node with one put; 1..4096. May differ
+  /// between ranks. Small: puts cost more than their bytes. Large: the other side idles until the
+  /// first one arrives.
+  int chunk_packets = 16;
+
   ExpertCopies expert_copies = ExpertCopies::kBySender;  ///< agreed by all ranks
 
   /// Longest wait of a thread for a peer, without any progress of its own, before Timeout; 1 ms or

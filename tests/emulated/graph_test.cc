@@ -13,17 +13,25 @@
 #include "tests/emulated/support/emulated_buffers.h"
 #include "tests/support/operation_cases.h"
 #include "tests/support/refusal.h"
+#include "tests/support/routing_round.h"
 
 namespace switchyard {
 namespace {
 
 using bench::Workload;
 using emulated::EmulatedDevice;
+using test::RoutingRound;
+using test::small_workload;
 using ::testing::HasSubstr;
 
 constexpr int kReplays = 3;
 /// Room for more than any of the routings brings.
 constexpr std::int64_t kMaxRows = 64;
+
+std::vector<std::byte> copy_of(const ConstTensorView& view) {
+  const auto* data = static_cast<const std::byte*>(view.data);
+  return {data, data + view.row_stride_bytes() * static_cast<std::size_t>(view.shape[0])};
+}
 
 /// Tensors whose memory stays while what they hold changes: what a graph needs of its caller.
 class SteadyInputs {
@@ -48,41 +56,13 @@ class SteadyInputs {
   [[nodiscard]] std::int64_t* topk_idx() { return routing_.topk_idx.data(); }
 
  private:
-  static std::vector<std::byte> copy_of(const ConstTensorView& view) {
-    const auto* data = static_cast<const std::byte*>(view.data);
-    return {data, data + view.row_stride_bytes() * static_cast<std::size_t>(view.shape[0])};
-  }
-
   std::vector<std::byte> x_;
   bench::RankRouting routing_;
   DispatchRequest request_;
 };
 
-Workload workload_of(Layout layout, std::uint64_t seed = 1) {
-  Workload workload = test::float_workload(layout);
-  workload.num_ranks = 3;
-  workload.num_experts = 6;
-  workload.topk = 2;
-  workload.tokens = 5;
-  workload.max_tokens = layout == Layout::kPadded ? 5 : 0;
-  workload.seed = seed;
-  return workload;
-}
-
-/// One rank: its inputs under other routings, one for each seed.
-struct Round {
-  Round(const Workload& workload, int rank)
-      : routing(test::route_all(workload)),
-        inputs(workload, rank, (*routing)[static_cast<std::size_t>(rank)]),
-        reference(std::make_shared<const bench::Reference>(workload, rank, routing)) {}
-
-  std::shared_ptr<const std::vector<bench::RankRouting>> routing;
-  bench::RankInputs inputs;
-  std::shared_ptr<const bench::Reference> reference;
-};
-
 /// The rows that came, of a landing that is laid out for more.
-bench::DispatchViews rows_that_came(const DispatchResult& result, const Round& round) {
+bench::DispatchViews rows_that_came(const DispatchResult& result, const RoutingRound& round) {
   const auto rows = static_cast<std::int64_t>(round.reference->rows().size());
   bench::DispatchViews views;
   views.x = result.x();
@@ -99,7 +79,7 @@ bench::DispatchViews rows_that_came(const DispatchResult& result, const Round& r
   return views;
 }
 
-void expect_counts(const DispatchResult& result, const Round& round) {
+void expect_counts(const DispatchResult& result, const RoutingRound& round) {
   const DeviceCounts counts = result.handle().device_counts();
   const auto wanted = round.reference->rows_from_rank();
   for (std::size_t rank = 0; rank < wanted.size(); ++rank) {
@@ -149,9 +129,9 @@ CombineRequest combine_of(const DispatchResult& landed,
 class EmulatedGraph : public ::testing::TestWithParam<Layout> {};
 
 TEST_P(EmulatedGraph, DoesAllAgainWithNewRoutingAtEachLaunch) {
-  const Workload first = workload_of(GetParam());
+  const Workload first = small_workload(GetParam());
   run(first, [&](int rank, Buffer& buffer, EmulatedDevice& device, Group& group) {
-    SteadyInputs inputs(Round(first, rank).inputs);
+    SteadyInputs inputs(RoutingRound(first, rank).inputs);
     const DispatchRequest request = on_stream(inputs.request(), &inputs);
     { (void)buffer.dispatch(inputs.request()); }  // other operations come before and behind
     device.begin_recording();
@@ -163,7 +143,8 @@ TEST_P(EmulatedGraph, DoesAllAgainWithNewRoutingAtEachLaunch) {
     const EmulatedDevice::Graph combine = device.end_recording();
 
     for (int replay = 0; replay < kReplays; ++replay) {
-      const Round round(workload_of(GetParam(), 10 + static_cast<std::uint64_t>(replay)), rank);
+      const RoutingRound round(small_workload(GetParam(), 10 + static_cast<std::uint64_t>(replay)),
+                               rank);
       inputs.take(round.inputs);
       bench::poison(landed.x());
       bench::poison(summed.out());
@@ -183,17 +164,17 @@ TEST_P(EmulatedGraph, DoesAllAgainWithNewRoutingAtEachLaunch) {
       test::expect_ok(verifier.check_combine(summed));
       EXPECT_NO_THROW(buffer.check_enqueued());
     }
-    inputs.take(Round(first, rank).inputs);
+    inputs.take(RoutingRound(first, rank).inputs);
     EXPECT_NO_THROW((void)buffer.dispatch(inputs.request()));
   });
 }
 
 TEST_P(EmulatedGraph, GivesWhatIssueAndFinishGiveWithoutAWait) {
-  const Workload workload = workload_of(GetParam());
+  const Workload workload = small_workload(GetParam());
   run(
       workload,
       [&](int rank, Buffer& buffer, EmulatedDevice& device, Group&) {
-        const Round round(workload, rank);
+        const RoutingRound round(workload, rank);
         SteadyInputs inputs(round.inputs);
         int done = 0;
         DispatchRequest request = on_stream(inputs.request(), &inputs);
@@ -218,10 +199,10 @@ INSTANTIATE_TEST_SUITE_P(Layouts,
                          });
 
 TEST(EmulatedEnqueue, LeavesACombineBehindAFailedDispatchOutOnEveryRankAndGoesOn) {
-  Workload workload = workload_of(Layout::kRankMajor);
+  Workload workload = small_workload(Layout::kRankMajor);
   workload.hidden = 4096;  // several pages for what comes
   run(workload, [&](int rank, Buffer& buffer, EmulatedDevice& device, Group&) {
-    const Round round(workload, rank);
+    const RoutingRound round(workload, rank);
     SteadyInputs inputs(round.inputs);
     DispatchRequest request = on_stream(inputs.request(), &inputs);
     request.max_rows = rank == 1 ? 1 : kMaxRows;
@@ -244,10 +225,31 @@ TEST(EmulatedEnqueue, LeavesACombineBehindAFailedDispatchOutOnEveryRankAndGoesOn
   });
 }
 
+/// The tables of the failed dispatch are there, and look like those of one that went through: only
+/// its guard keeps the combine from summing rows that never came.
+TEST(EmulatedEnqueue, WritesNothingOfACombineBehindAFailedDispatch) {
+  Workload workload = small_workload(Layout::kRankMajor);
+  workload.hidden = 4096;  // several pages for what comes
+  run(workload, [&](int rank, Buffer& buffer, EmulatedDevice& device, Group&) {
+    SteadyInputs inputs(RoutingRound(workload, rank).inputs);
+    DispatchRequest request = on_stream(inputs.request(), &inputs);
+    request.max_rows = rank == 1 ? 1 : kMaxRows;
+    const DispatchResult landed = buffer.enqueue(request);
+    const CombineResult summed = buffer.enqueue(combine_of(landed, landed.x(), request, false));
+    bench::poison(summed.out());  // before any kernel runs: the host has not given its turn away
+    const std::vector<std::byte> before = copy_of(summed.out());
+    device.drain();
+    EXPECT_TRUE(copy_of(summed.out()) == before);
+    EXPECT_THROW(buffer.check_enqueued(), HeapTooSmall);
+    EXPECT_THROW(buffer.check_enqueued(), InvalidState);
+    EXPECT_NO_THROW(buffer.check_enqueued());
+  });
+}
+
 /// A rank that has seen the disagreement is two operations ahead of one that has not: with a number
 /// for the combine that is left out, its next hello would lie where the other still reads the last.
 TEST(EmulatedEnqueue, LeavesNoTraceOfACombineThatIsLeftOut) {
-  const Workload workload = workload_of(Layout::kRankMajor);
+  const Workload workload = small_workload(Layout::kRankMajor);
   Config config = emulated::emulated_config();
   config.max_in_flight = 1;
   config.timeout = std::chrono::milliseconds(500);  // of virtual time
@@ -255,7 +257,7 @@ TEST(EmulatedEnqueue, LeavesNoTraceOfACombineThatIsLeftOut) {
     run(
         workload,
         [&](int rank, Buffer& buffer, EmulatedDevice& device, Group&) {
-          const Round round(workload, rank);
+          const RoutingRound round(workload, rank);
           SteadyInputs inputs(round.inputs);
           DispatchRequest request = on_stream(inputs.request(), &inputs);
           request.layout = rank == 1 ? Layout::kExpertMajor : Layout::kRankMajor;
@@ -272,9 +274,9 @@ TEST(EmulatedEnqueue, LeavesNoTraceOfACombineThatIsLeftOut) {
 }
 
 TEST(EmulatedEnqueue, TellsOfTheFirstLaunchOfAGraphThatNamedNoExpert) {
-  const Workload workload = workload_of(Layout::kRankMajor);
+  const Workload workload = small_workload(Layout::kRankMajor);
   run(workload, [&](int rank, Buffer& buffer, EmulatedDevice& device, Group&) {
-    SteadyInputs inputs(Round(workload, rank).inputs);
+    SteadyInputs inputs(RoutingRound(workload, rank).inputs);
     const std::int64_t good = inputs.topk_idx()[3];
     device.begin_recording();
     const DispatchResult landed = buffer.enqueue(on_stream(inputs.request(), &inputs));
@@ -293,9 +295,9 @@ TEST(EmulatedEnqueue, TellsOfTheFirstLaunchOfAGraphThatNamedNoExpert) {
 }
 
 TEST(EmulatedEnqueue, KeepsPaddedPlacesFromOthersForAWhileWhenTheyAreReleased) {
-  const Workload workload = workload_of(Layout::kPadded);
+  const Workload workload = small_workload(Layout::kPadded);
   run(workload, [&](int rank, Buffer& buffer, EmulatedDevice& device, Group&) {
-    SteadyInputs inputs(Round(workload, rank).inputs);
+    SteadyInputs inputs(RoutingRound(workload, rank).inputs);
     const DispatchRequest request = on_stream(inputs.request(), &inputs);
     buffer.enqueue(request).release();
     buffer.check_enqueued();
@@ -310,9 +312,9 @@ TEST(EmulatedEnqueue, KeepsPaddedPlacesFromOthersForAWhileWhenTheyAreReleased) {
 }
 
 TEST(EmulatedEnqueue, RefusesWhatItCannotDoWithoutTheHost) {
-  const Workload workload = workload_of(Layout::kRankMajor);
+  const Workload workload = small_workload(Layout::kRankMajor);
   run(workload, [&](int rank, Buffer& buffer, EmulatedDevice& device, Group&) {
-    SteadyInputs inputs(Round(workload, rank).inputs);
+    SteadyInputs inputs(RoutingRound(workload, rank).inputs);
     DispatchRequest request = on_stream(inputs.request(), nullptr);
     EXPECT_THAT(test::text_of<InvalidArgument>([&] { (void)buffer.enqueue(request); }),
                 HasSubstr("enqueue stream: got none"));

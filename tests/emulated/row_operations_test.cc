@@ -136,6 +136,7 @@ class SumJob final : public RunsOn<SumJob> {
     const unsigned bytes = dice.row_bytes();
     sum_.num_elems = bytes / static_cast<unsigned>(dtype_bytes(sum_.dtype));
     sum_.weighted = dice.below(2) == 0;
+    sum_.by_node = dice.below(2) == 0;
     sum_.num_terms = static_cast<int>(dice.below(dice.below(4) == 0 ? 33 : 9));
     sum_.num_biases = static_cast<int>(dice.below(3));
     for (int i = 0; i < sum_.num_biases; ++i) {
@@ -145,7 +146,9 @@ class SumJob final : public RunsOn<SumJob> {
     for (int i = 0; i < sum_.num_terms; ++i) {
       rows_.push_back(dice.row(sum_.dtype, bytes));
       const bool last = i + 1 == sum_.num_terms;
-      terms_.push_back({rows_.back()->data(), dice.weight(), last || dice.below(2) == 0});
+      const bool closes_group = last || dice.below(2) == 0;
+      const bool closes_node = last || (closes_group && dice.below(2) == 0);
+      terms_.push_back({rows_.back()->data(), dice.weight(), closes_group, closes_node});
     }
     sum_.terms = terms_.data();
     got_ = dice.buffer(bytes);
@@ -167,7 +170,7 @@ class SumJob final : public RunsOn<SumJob> {
     expect_bytes(*got_,
                  *wanted_,
                  std::string("sum of ") + std::to_string(sum_.num_terms) + " rows of " +
-                     dtype_name(sum_.dtype));
+                     dtype_name(sum_.dtype) + (sum_.by_node ? " by node" : ""));
   }
 
  private:

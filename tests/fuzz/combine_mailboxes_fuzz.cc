@@ -31,7 +31,7 @@ std::shared_ptr<const runtime::HandleState> make_handle(Layout layout) {
   handle->source = route;
   handle->layout = layout;
   handle->num_ranks = kNumRanks;
-  handle->prepare_tables(kMe);
+  handle->prepare_tables(kMe, 1);
   handle->num_rows = kRowsHere;
   handle->rows_of_rank = {4, kRowsHere, 3};
   handle->rows_from = {2, 1, 0};

@@ -14,11 +14,14 @@
 #include "switchyard/error.h"
 #include "tests/gpu/gpu_ranks.h"
 #include "tests/support/operation_cases.h"
+#include "tests/support/routing_round.h"
 
 namespace switchyard {
 namespace {
 
 using bench::Workload;
+using test::RoutingRound;
+using test::small_workload;
 
 constexpr int kReplays = 3;
 /// Room for more than any of the routings brings.
@@ -30,42 +33,19 @@ void check(cudaError_t result, const char* doing) {
   }
 }
 
-Workload workload_of(Layout layout, std::uint64_t seed) {
-  Workload workload = test::float_workload(layout);
-  workload.num_ranks = 3;
-  workload.num_experts = 6;
-  workload.topk = 2;
-  workload.tokens = 5;
-  workload.max_tokens = layout == Layout::kPadded ? 5 : 0;
-  workload.seed = seed;
-  return workload;
-}
-
-/// What one rank dispatches under one routing, and what must come of it.
-struct Round {
-  Round(const Workload& workload, int rank)
-      : routing(test::route_all(workload)),
-        inputs(workload, rank, (*routing)[static_cast<std::size_t>(rank)]),
-        reference(std::make_shared<const bench::Reference>(workload, rank, routing)) {}
-
-  std::shared_ptr<const std::vector<bench::RankRouting>> routing;
-  bench::RankInputs inputs;
-  std::shared_ptr<const bench::Reference> reference;
-};
-
 std::size_t bytes_of(const ConstTensorView& view) {
   return static_cast<std::size_t>(view.num_elems()) * dtype_bytes(view.dtype);
 }
 
 /// The first `rows` of a landing that is laid out for more.
-ConstTensorView front(ConstTensorView view, const Round& round) {
+ConstTensorView front(ConstTensorView view, const RoutingRound& round) {
   if (round.reference->workload().layout != Layout::kPadded) {
     view.shape[0] = static_cast<std::int64_t>(round.reference->rows().size());
   }
   return view;
 }
 
-bench::VerifyReport check_rows(const DispatchResult& landed, const Round& round) {
+bench::VerifyReport check_rows(const DispatchResult& landed, const RoutingRound& round) {
   bench::GpuMemory memory;
   bench::DispatchViews views;
   views.x = memory.seen(front(landed.x(), round));
@@ -77,7 +57,7 @@ bench::VerifyReport check_rows(const DispatchResult& landed, const Round& round)
 }
 
 /// Brings a routing into the tensors that a graph reads.
-void refill(const DispatchRequest& on_gpu, const Round& round) {
+void refill(const DispatchRequest& on_gpu, const RoutingRound& round) {
   const DispatchRequest next = round.inputs.request();
   const std::pair<const ConstTensorView*, const ConstTensorView*> pairs[] = {
       {&on_gpu.x, &next.x},
@@ -108,7 +88,7 @@ void replay(Layout layout, Bootstrap& bootstrap) {
   config.num_sms = 2;
   Buffer buffer = machine->make_buffer(group, config);
   bench::GpuMemory memory;
-  const Round first(workload_of(layout, 1), rank);
+  const RoutingRound first(small_workload(layout, 1), rank);
   DispatchRequest request = first.inputs.request();
   request.x = memory.given(request.x);
   request.topk_idx = memory.given(request.topk_idx);
@@ -127,7 +107,7 @@ void replay(Layout layout, Bootstrap& bootstrap) {
     summed = buffer.enqueue(asked);
   });
   for (int i = 0; i < kReplays; ++i) {
-    const Round round(workload_of(layout, 10 + static_cast<std::uint64_t>(i)), rank);
+    const RoutingRound round(small_workload(layout, 10 + static_cast<std::uint64_t>(i)), rank);
     refill(request, round);
     group.bootstrap().barrier();
     dispatch->run(1);

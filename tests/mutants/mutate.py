@@ -51,32 +51,34 @@ TABLE = {
          "the caller's memory lacks one row"),
         ("args_->output.capacity_rows < rows", 1, "args_->output.capacity_rows <= rows",
          "the caller's memory must have one row to spare"),
+    ],
+    "count_checks.h": [
         ("rows >= 0", 0, "rows >= -1", "counts: -1 rows"),
         ("rows >= 0", 0, "rows > 0", "counts: no rows are refused"),
-        (f"{ROWS} <= counted_rows_", None, f"{ROWS} <= counted_rows_ + 1", "counts: one row more than tokens"),
-        (f"{ROWS} <= counted_rows_", None, f"{ROWS} < counted_rows_", "counts: as many rows as tokens are refused"),
-        ("counted_rows_ <= static_cast<std::uint64_t>(INT32_MAX)", None,
-         "counted_rows_ <= static_cast<std::uint64_t>(INT32_MAX) + 1", "counts: 2^31 rows"),
-        ("counted_rows_ <= static_cast<std::uint64_t>(INT32_MAX)", None,
-         "counted_rows_ < static_cast<std::uint64_t>(INT32_MAX)", "counts: 2^31 - 1 rows are refused"),
+        (f"{ROWS} <= counted_rows", None, f"{ROWS} <= counted_rows + 1", "counts: one row more than tokens"),
+        (f"{ROWS} <= counted_rows", None, f"{ROWS} < counted_rows", "counts: as many rows as tokens are refused"),
+        ("counted_rows <= static_cast<std::uint64_t>(INT32_MAX)", None,
+         "counted_rows <= static_cast<std::uint64_t>(INT32_MAX) + 1", "counts: 2^31 rows"),
+        ("counted_rows <= static_cast<std::uint64_t>(INT32_MAX)", None,
+         "counted_rows < static_cast<std::uint64_t>(INT32_MAX)", "counts: 2^31 - 1 rows are refused"),
         ("counts[expert] <= problem.max_tokens", None, "counts[expert] <= problem.max_tokens + 1",
          "counts: one token more than places"),
         ("counts[expert] <= problem.max_tokens", None, "counts[expert] < problem.max_tokens",
          "counts: as many tokens as places are refused"),
         ("counts[expert] >= 0", None, "counts[expert] >= -1", "counts: -1 tokens of an expert"),
         ("counts[expert] >= 0", None, "counts[expert] > 0", "counts: no token of an expert is refused"),
-        (f"{ROWS} == counted_rows_", None, "true", "counts: rows and tokens need not agree"),
+        (f"{ROWS} == counted_rows", None, "true", "counts: rows and tokens need not agree"),
         ("rows >= 0", 1, "rows >= -1", "answer: -1 rows"),
         ("rows >= 0", 1, "rows > 0", "answer: no rows are refused"),
-        ("begin >= args_->op.control.block_bytes()", None,
-         "begin + kRegionUnit >= args_->op.control.block_bytes()", "answer: a region one page too low"),
-        ("begin >= args_->op.control.block_bytes()", None,
-         "begin > args_->op.control.block_bytes()", "answer: the lowest region is refused"),
-        ("begin + args_->landing_of(rows).region_bytes() <= args_->op.peers.end_of_heap()", None,
-         "begin + args_->landing_of(rows).region_bytes() <= args_->op.peers.end_of_heap() + kRegionUnit",
+        ("begin >= args.op.control.block_bytes()", None,
+         "begin + kRegionUnit >= args.op.control.block_bytes()", "answer: a region one page too low"),
+        ("begin >= args.op.control.block_bytes()", None,
+         "begin > args.op.control.block_bytes()", "answer: the lowest region is refused"),
+        ("begin + args.landing_of(rows).region_bytes() <= args.op.peers.end_of_heap()", None,
+         "begin + args.landing_of(rows).region_bytes() <= args.op.peers.end_of_heap() + kRegionUnit",
          "answer: a region one page too high"),
-        ("begin + args_->landing_of(rows).region_bytes() <= args_->op.peers.end_of_heap()", None,
-         "begin + args_->landing_of(rows).region_bytes() < args_->op.peers.end_of_heap()",
+        ("begin + args.landing_of(rows).region_bytes() <= args.op.peers.end_of_heap()", None,
+         "begin + args.landing_of(rows).region_bytes() < args.op.peers.end_of_heap()",
          "answer: the highest region is refused"),
         ("base >= 0", None, "base >= -1", "answer: a base of -1"),
         ("base >= 0", None, "base > 0", "answer: a base of 0 is refused"),
@@ -114,11 +116,43 @@ TABLE = {
         ("word_tag(seen) != args_->op.epoch", None, "false", "words of another epoch fail the operation"),
         ("seen != wanted", None, "false", "readers are done whatever they say"),
     ],
+    "node_relay.h": [
+        ("base >= 0", None, "base >= -1", "relayed answer: a base of -1"),
+        ("base >= 0", None, "base > 0", "relayed answer: a base of 0 is refused"),
+        ("base <= landing_rows_ - rows[i]", None, "base <= landing_rows_ - rows[i] + 1",
+         "relayed answer: a base one row too high"),
+        ("base <= landing_rows_ - rows[i]", None, "base < landing_rows_ - rows[i]",
+         "relayed answer: the highest base is refused"),
+    ],
+    "rail_packet.h": [
+        ("warp.sum_words(words, layout.route_words()) != wanted", None, "false", "damaged packets are taken"),
+        ("expert >= bounds.num_ranks * bounds.experts_per_rank", None,
+         "expert > bounds.num_ranks * bounds.experts_per_rank", "packet: an expert behind the node's last"),
+        ("ordinal[k] < rows", None, "ordinal[k] <= rows", "packet: a row more than the source has"),
+        ("ordinal[k] < rows", None, "ordinal[k] + 1 < rows", "packet: the last row is refused"),
+    ],
+    "rail_post.h": [
+        ("warp.load_acquire(reinterpret_cast<const Word*>( op.peers.local(op.rails().arrival(node, op.slot(), kind)))) "
+         "== op.number", None, "true", "posts of any operation are taken"),
+    ],
+    "rail_ring.h": [
+        ("at + packet_bytes_ - head_ <= ring_bytes()", None,
+         "at + packet_bytes_ - head_ <= ring_bytes() + packet_bytes_", "a track is overrun by a packet"),
+        ("num_unpublished_ != 0 && (at != position_ || at % ring_bytes() == 0)", None,
+         "num_unpublished_ != 0 && at != position_", "a chunk goes on across the end of its ring"),
+        ("tail_ >= end", None, "tail_ + packet_bytes_ >= end", "packets are taken before they come"),
+        ("seen_ != previous_", None, "false", "operations take no turns on a track"),
+    ],
+    "receive_accumulate.h": [
+        ("warp.sum_words(note, layout.note_words()) != "
+         "op.check(MessageKind::kSum, op.rail_peer(node), op.self()).value()", None, "false",
+         "damaged sums are taken"),
+    ],
 }
 # A line with one of these compares an epoch, a tag, a capacity or a check.
 GUARDED = re.compile(r"word_tag\([a-z_]+\) [!=]=|[!=]= (?:op\.signature|wanted\))|capacity_rows <|may_lie\(|sum_words\(|check_?\.value\(\)|block_bytes\(\)|"
                      r"end_of_heap\(\);|<= problem\.max_tokens|>= place\.num_rows|run_rows\)|"
-                     r"[a-z] [<>]=? 0 &&|counted_rows_")
+                     r"[a-z] [<>]=? 0 &&|counted_rows\b")
 # Lines that look so and compare none of these.
 EXEMPT = {"while (limit > 0 && left_ > 0) {"}
 COMPARES = re.compile(r"[<>]=|[!=]=| [<>] ")

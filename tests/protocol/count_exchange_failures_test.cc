@@ -208,7 +208,7 @@ TEST_F(CountExchangeFailures, NoticesADamagedAnswer) {
 }
 
 TEST_F(CountExchangeFailures, RefusesStatusesThatItDoesNotKnow) {
-  expect_answer_refused([](const HandMadePeer& from) { from.answer_head(static_cast<Status>(3)); });
+  expect_answer_refused([](const HandMadePeer& from) { from.answer_head(static_cast<Status>(4)); });
 }
 
 TEST_F(CountExchangeFailures, RefusesAnswersThatLeadOutsideTheLandingOrTheHeap) {

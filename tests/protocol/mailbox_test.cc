@@ -26,7 +26,7 @@ class MailboxTest : public ::testing::Test {
   static constexpr std::uint32_t kSignature = 0xabcd;
   static constexpr std::uint32_t kEnd = protocol::kNumHeadWords + 2;
 
-  MailboxTest() : heaps_({1, 4, 1, 8}, 1U << 16U), memory_(heaps_, 1), warp_(memory_, 0, "reader") {
+  MailboxTest() : heaps_({2, 4, 1, 8}, 1U << 16U), memory_(heaps_, 1), warp_(memory_, 0, "reader") {
     op_.peers = heaps_.peers(0);
     op_.control = heaps_.control();
     op_.epoch = kEpoch;

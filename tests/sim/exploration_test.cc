@@ -58,7 +58,7 @@ TEST(ExplorationControl, FindsTheRunThatGoesWrongWhenOneOperationOrdersNothing) 
     sim::Ordering ordering;
     sim::SmallWorld world;
   } broken[] = {
-      {"ScaleUpSend::publish", sim::Ordering::kRelease, {}},
+      {"RowSender::publish", sim::Ordering::kRelease, {}},
       {"ScaleUpReceive::await_counts", sim::Ordering::kAcquire, {}},
       {"ScaleUpSend::await_placement", sim::Ordering::kAcquire, {}},
       {"MailboxCollector::read",

@@ -48,7 +48,7 @@ TEST(SimCommand, RefusesWhatCannotBe) {
   }
   for (const std::vector<std::string>& wrong :
        std::vector<std::vector<std::string>>{{"--channels", "0"},
-                                             {"--nodes", "2"},
+                                             {"--nodes", "0"},
                                              {"--runs", "0"},
                                              {"--runs", "many"},
                                              {"--tokens", "70000"},
@@ -76,7 +76,7 @@ TEST(SimCommand, FailsWhenAnOrderedOperationIsWeakened) {
   sim::SiteLog log;
   (void)sim::simulate({}, 1, &log);
   for (const auto& [site, use] : log.uses()) {
-    if (use.function == "ScaleUpSend::publish") {
+    if (use.function == "RowSender::publish") {
       bench::SimArguments arguments;
       arguments.runs = 50;
       arguments.options.weaken = site;
@@ -128,7 +128,7 @@ std::string first_problem(const sim::SimOptions& options) {
 }
 
 TEST(SimCommand, ReplaysAFailureOfSeededRunsByItsLine) {
-  expect_replays(first_problem({.weaken = site_in("ScaleUpSend::publish")}));
+  expect_replays(first_problem({.weaken = site_in("RowSender::publish")}));
   expect_replays(first_problem({.kind = sim::PlanKind::kWithdrawals,
                                 .limits = {.min_in_flight = 2, .max_in_flight = 3},
                                 .faults = sim::FaultOptions::parse("all:0.1"),
@@ -138,7 +138,7 @@ TEST(SimCommand, ReplaysAFailureOfSeededRunsByItsLine) {
 TEST(SimCommand, ReplaysAFailureWithALossAtAChosenTurnByItsLine) {
   expect_replays(first_problem({.limits = {.max_channels = 1, .max_operations = 3},
                                 .lose = sim::ChosenLoss{sim::FaultPlan::Loss::kDead, 1, 40},
-                                .weaken = site_in("ScaleUpSend::publish")}));
+                                .weaken = site_in("RowSender::publish")}));
 }
 
 TEST(SimCommand, ReplaysAFailureOfATrackByItsLine) {
@@ -156,7 +156,7 @@ TEST(SimCommand, ReplaysAFailureOfATrackByItsLine) {
 
 TEST(SimCommand, ReplaysAFailureOfAnExplorationByItsLine) {
   const sim::NamedWorld& world = sim::small_world("dispatch");
-  const sim::ExploreOptions options{.weaken = site_in("ScaleUpSend::publish")};
+  const sim::ExploreOptions options{.weaken = site_in("RowSender::publish")};
   sim::Explorer explorer(sim::small_plan(world.world), options);
   const sim::Exploration found = explorer.explore();
   expect_replays(found.problem + "\nreplay: " + world.command_line(options) + "\n");

@@ -17,8 +17,8 @@ struct Campaign {
   sim::SimOptions options;
 };
 
-inline const std::array<Campaign, 9>& campaigns() {
-  static const std::array<Campaign, 9> all{{
+inline const std::array<Campaign, 15>& campaigns() {
+  static const std::array<Campaign, 15> all{{
       {"mixed", {}},
       {"refusals", {.limits = {.refusals = true}}},
       {"withdrawals", {.kind = sim::PlanKind::kWithdrawals}},
@@ -29,6 +29,22 @@ inline const std::array<Campaign, 9>& campaigns() {
       {"tight heaps", {.faults = {.tight = 1}}},
       {"a bit flips", {.faults = {.flip = 1}}},
       {"a rank dies", {.faults = {.dead = 1}}},
+      {"two nodes", {.limits = {.min_ranks = 1, .max_ranks = 2, .num_nodes = 2}}},
+      {"three nodes",
+       {.limits = {.min_ranks = 1, .max_ranks = 1, .num_nodes = 3, .max_operations = 5}}},
+      {"two nodes, many tokens",
+       {.limits = {.min_ranks = 1,
+                   .max_ranks = 2,
+                   .num_nodes = 2,
+                   .max_operations = 3,
+                   .max_tokens = 30}}},
+      {"two nodes, refusals",
+       {.limits = {.min_ranks = 1, .max_ranks = 2, .num_nodes = 2, .refusals = true}}},
+      {"two nodes, a bit flips",
+       {.limits = {.min_ranks = 1, .max_ranks = 2, .num_nodes = 2}, .faults = {.flip = 1}}},
+      {"two lone ranks, a bit flips",
+       {.limits = {.min_ranks = 1, .max_ranks = 1, .num_nodes = 2, .max_operations = 14},
+        .faults = {.flip = 1}}},
   }};
   return all;
 }

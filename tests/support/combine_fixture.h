@@ -37,7 +37,7 @@ class CombineTest : public RoleTest {
       handle_->source = route;
       handle_->layout = layout;
       handle_->num_ranks = kNumRanks;
-      handle_->prepare_tables(kMe);
+      handle_->prepare_tables(kMe, 1);
       handle_->num_rows = kRowsHere;
       handle_->rows_from = {2, 1, 0};
       if (layout == Layout::kRankMajor) {

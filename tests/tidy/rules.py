@@ -77,7 +77,7 @@ def backend_includes(file):
 # Where host and device may differ: the function qualifiers, and how a broken invariant ends.
 PER_TARGET_PROTOCOL = ("csrc/protocol/host_device.h", "csrc/protocol/check.h")
 # Arithmetic of csrc/routing that roles share: it obeys the same rule.
-DEVICE_ROUTING = ("csrc/routing/entry_codes.h", "csrc/routing/placement.h")
+DEVICE_ROUTING = ("csrc/routing/entry_codes.h", "csrc/routing/placement.h", "csrc/routing/term_order.h")
 PROTOCOL_STD = "algorithm array bit concepts cstddef cstdint limits span type_traits utility".split()
 
 

@@ -40,8 +40,8 @@ class Problem {
     reduction_.dst = dst_.data();
   }
 
-  std::byte* add_term(float weight = 1.0F, bool closes_group = true) {
-    terms_.push_back({new_row(), weight, closes_group});
+  std::byte* add_term(float weight = 1.0F, bool closes_group = true, bool closes_node = true) {
+    terms_.push_back({new_row(), weight, closes_group, closes_node});
     reduction_.terms = terms_.data();
     reduction_.num_terms = static_cast<std::int32_t>(terms_.size());
     return rows_.back().get();
@@ -51,6 +51,7 @@ class Problem {
     return rows_.back().get();
   }
   void set_weighted(bool weighted) { reduction_.weighted = weighted; }
+  void set_by_node(bool by_node) { reduction_.by_node = by_node; }
 
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
   [[nodiscard]] const Reduction& reduction() const { return reduction_; }
@@ -216,6 +217,48 @@ TEST(ReduceRows, RoundsEachGroupWhenTermsAreGroupedAndWeighted) {
       fill_rows(problem, random, trial % 3 == 0);
       problem.check_on_every_target();
     }
+  }
+}
+
+TEST(ReduceRows, RoundsEachNodeWhenSummedByNode) {
+  for (const DType dtype : kDTypes) {
+    std::mt19937 random(6);
+    std::uniform_real_distribution<float> weights(-1.0F, 1.0F);
+    for (int trial = 0; trial < 120; ++trial) {
+      Problem problem(dtype, 8 * (1 + random() % 40));
+      problem.set_by_node(true);
+      problem.set_weighted(trial % 2 == 0);
+      const int num_terms = static_cast<int>(random() % (protocol::kMaxTerms + 1));
+      const int num_biases = static_cast<int>(random() % (protocol::kMaxBiases + 1));
+      for (int i = 0; i < num_biases; ++i) {
+        problem.add_bias();
+      }
+      for (int i = 0; i < num_terms; ++i) {
+        const bool closes_group = random() % 2 == 0;
+        problem.add_term(weights(random), closes_group, closes_group && random() % 2 == 0);
+      }
+      fill_rows(problem, random, trial % 3 == 0);
+      problem.check_on_every_target();
+    }
+  }
+}
+
+TEST(ReduceRows, LosesWhatTheSumOfItsNodeCannotHoldWhenSummedByNode) {
+  // bf16 has every other number from 256 on: 256 + 1 rounds to 256 on its node, whatever
+  // the other adds; in one sum the two ones make 258.
+  for (const bool by_node : {false, true}) {
+    Problem problem(DType::kBf16, 8);
+    problem.set_by_node(by_node);
+    std::byte* const rows[] = {
+        problem.add_term(1.0F, true, false), problem.add_term(), problem.add_term()};
+    std::vector<std::byte> expected(problem.bytes());
+    for (std::size_t i = 0; i < 8; ++i) {
+      sim::store_element(DType::kBf16, rows[0], i, 256.0F);
+      sim::store_element(DType::kBf16, rows[1], i, 1.0F);
+      sim::store_element(DType::kBf16, rows[2], i, 1.0F);
+      sim::store_element(DType::kBf16, expected.data(), i, by_node ? 256.0F : 258.0F);
+    }
+    test::for_each_simd_target([&] { problem.run_and_expect(expected); });
   }
 }
 

@@ -215,10 +215,19 @@ class CudaWarp {
 
   template <class Wire>
   __device__ void sum(const protocol::Reduction& reduction) {
-    if constexpr (kHasBulkCopies) {
-      sums_.template sum<Wire>(reduction);
+    if (reduction.by_node) {
+      sum_rows<Wire, true>(reduction);
     } else {
-      sum_by_lanes<Hints, Wire>(reduction, lane_, policy_);
+      sum_rows<Wire, false>(reduction);
+    }
+  }
+
+  template <class Wire, bool kByNode>
+  __device__ void sum_rows(const protocol::Reduction& reduction) {
+    if constexpr (kHasBulkCopies) {
+      sums_.template sum<Wire, kByNode>(reduction);
+    } else {
+      sum_by_lanes<Hints, Wire, kByNode>(reduction, lane_, policy_);
     }
   }
 

@@ -2,10 +2,12 @@
 // roundings (csrc/protocol/row_math.h). Products and sums are never fused.
 #pragma once
 
+#include "csrc/protocol/row_math.h"
+
 namespace switchyard::cuda {
 
-/// kVectors vectors of 16 bytes per lane.
-template <class Wire, int kVectors>
+/// kVectors vectors of 16 bytes per lane. Only sums by node hold the sums of nodes in registers.
+template <class Wire, int kVectors, bool kByNode>
 class RowSum {
  public:
   static constexpr int kElems = Wire::kElems;
@@ -17,6 +19,9 @@ class RowSum {
       for (int i = 0; i < kElems; ++i) {
         total_[vector][i] = 0.0F;
         group_[vector][i] = 0.0F;
+        if constexpr (kByNode) {
+          node_[vector][i] = 0.0F;
+        }
       }
     }
     group_open_ = false;
@@ -42,19 +47,19 @@ class RowSum {
     }
   }
 
-  /// Ends a row; the last one of a group rounds the group's sum to the wire type and adds it.
-  __device__ void close_row(bool closes_group) {
-    group_open_ = !closes_group;
-    if (!closes_group) {
+  /// Ends a row; the last one of a group rounds the group's sum to the wire type and adds it: to the
+  /// total or, by node, to the node's sum, which goes the same way behind the node's last row.
+  __device__ void close_row(const protocol::Term& term) {
+    group_open_ = !term.closes_group;
+    if (!term.closes_group) {
       return;
     }
-#pragma unroll
-    for (int vector = 0; vector < kVectors; ++vector) {
-      float rounded[kElems];
-      Wire::load(Wire::store(group_[vector]), rounded);
-#pragma unroll
-      for (int i = 0; i < kElems; ++i) {
-        total_[vector][i] = __fadd_rn(total_[vector][i], rounded[i]);
+    if constexpr (!kByNode) {
+      add_rounded(group_, total_);
+    } else {
+      add_rounded(group_, node_);
+      if (term.closes_node) {
+        close_node();
       }
     }
   }
@@ -64,8 +69,34 @@ class RowSum {
   }
 
  private:
-  float total_[kVectors][kElems];
-  float group_[kVectors][kElems];
+  using Sums = float[kVectors][kElems];
+
+  static __device__ void add_rounded(const Sums& sums, Sums& to) {
+#pragma unroll
+    for (int vector = 0; vector < kVectors; ++vector) {
+      float rounded[kElems];
+      Wire::load(Wire::store(sums[vector]), rounded);
+#pragma unroll
+      for (int i = 0; i < kElems; ++i) {
+        to[vector][i] = __fadd_rn(to[vector][i], rounded[i]);
+      }
+    }
+  }
+
+  __device__ void close_node() {
+    add_rounded(node_, total_);
+#pragma unroll
+    for (int vector = 0; vector < kVectors; ++vector) {
+#pragma unroll
+      for (int i = 0; i < kElems; ++i) {
+        node_[vector][i] = 0.0F;
+      }
+    }
+  }
+
+  Sums total_;
+  Sums group_;
+  Sums node_;  // by node only
   bool group_open_ = false;
 };
 

@@ -32,15 +32,16 @@ class SumRing {
 
   /// Returns while the last part is on its way out: the rows are read; the sum is written when
   /// complete() returns.
-  template <class Wire>
+  template <class Wire, bool kByNode>
   __device__ void sum(const protocol::Reduction& rows) {
-    const Inputs inputs(rows, sizeof(uint4) / Wire::kElems);
+    constexpr int kVectors = kByNode ? kVectorsByNode : kStageVectors;
+    const Inputs inputs(rows, sizeof(uint4) / Wire::kElems, kVectors);
     std::uint32_t to_load = 0;
     for (; to_load < kSumStages && to_load < inputs.count(); ++to_load) {
       load(inputs, to_load);
     }
     for (std::uint32_t part = 0; part < inputs.num_parts; ++part) {
-      RowSum<Wire, kVectors> sums;
+      RowSum<Wire, kVectors, kByNode> sums;
       sums.begin();
       for (std::uint32_t row = 0; row < inputs.per_part; ++row, ++to_load) {
         add(sums, inputs, part, row);
@@ -60,27 +61,34 @@ class SumRing {
   }
 
  private:
-  static constexpr int kVectors = kSumStageBytes / (kLanes * sizeof(uint4));
+  /// Vectors of one lane in a part. A part of a plain sum fills its stage; sums by node fill half of
+  /// it, as they hold three sums of each element instead of two.
+  /// derived: no more registers than plain sums, which leave few of the 168.
+  static constexpr int kStageVectors = kSumStageBytes / (kLanes * sizeof(uint4));
+  static constexpr int kVectorsByNode = kStageVectors / 2;
+  static_assert(3 * kVectorsByNode <= 2 * kStageVectors);
 
   /// Biases, then rows, part by part: the order in which they are added.
   struct Inputs {
-    __device__ Inputs(const protocol::Reduction& reduction, std::uint32_t elem_bytes)
+    __device__ Inputs(const protocol::Reduction& reduction, std::uint32_t elem_bytes, int vectors)
         : rows(&reduction),
+          part_bytes(static_cast<std::uint32_t>(vectors * kLanes) * sizeof(uint4)),
           row_bytes(reduction.num_elems * elem_bytes),
           num_biases(static_cast<std::uint32_t>(reduction.num_biases)),
           per_part(num_biases + static_cast<std::uint32_t>(reduction.num_terms)),
-          num_parts((row_bytes + kSumStageBytes - 1) / kSumStageBytes) {}
+          num_parts((row_bytes + part_bytes - 1) / part_bytes) {}
 
     __device__ std::uint32_t count() const { return per_part * num_parts; }
     __device__ std::uint32_t bytes_of(std::uint32_t part) const {
-      const std::uint32_t left = row_bytes - part * kSumStageBytes;
-      return left < kSumStageBytes ? left : kSumStageBytes;
+      const std::uint32_t left = row_bytes - part * part_bytes;
+      return left < part_bytes ? left : part_bytes;
     }
     __device__ const std::byte* row(std::uint32_t idx) const {
       return idx < num_biases ? rows->biases[idx] : rows->terms[idx - num_biases].row;
     }
 
     const protocol::Reduction* rows;
+    std::uint32_t part_bytes;  // the last may be shorter
     std::uint32_t row_bytes;
     std::uint32_t num_biases;
     std::uint32_t per_part;
@@ -101,7 +109,7 @@ class SumRing {
       std::uint64_t* arrived = &memory_->sum_arrived[idx];
       ptx::mbarrier_arrive_expect_tx(arrived, bytes);
       ptx::bulk_load(stage(idx),
-                     inputs.row(input % inputs.per_part) + part * kSumStageBytes,
+                     inputs.row(input % inputs.per_part) + part * inputs.part_bytes,
                      bytes,
                      arrived,
                      policy_);
@@ -109,8 +117,8 @@ class SumRing {
   }
 
   /// Waits for the oldest contribution and adds it; its stage may be loaded again.
-  template <class Wire>
-  __device__ void add(RowSum<Wire, kVectors>& sums,
+  template <class Wire, int kVectors, bool kByNode>
+  __device__ void add(RowSum<Wire, kVectors, kByNode>& sums,
                       const Inputs& inputs,
                       std::uint32_t part,
                       std::uint32_t row) {
@@ -121,7 +129,7 @@ class SumRing {
     const bool is_bias = row < inputs.num_biases;
     const protocol::Term* term = is_bias ? nullptr : &inputs.rows->terms[row - inputs.num_biases];
     const float weight = is_bias || !inputs.rows->weighted ? 1.0F : term->weight;
-    for_my_vectors(inputs.bytes_of(part), [&](int vector, std::uint32_t at) {
+    for_my_vectors<kVectors>(inputs.bytes_of(part), [&](int vector, std::uint32_t at) {
       if (is_bias) {
         sums.add_bias(vector, stage(idx)[at]);
       } else {
@@ -129,13 +137,13 @@ class SumRing {
       }
     });
     if (!is_bias) {
-      sums.close_row(term->closes_group);
+      sums.close_row(*term);
     }
     __syncwarp();
   }
 
-  template <class Wire>
-  __device__ void store(const RowSum<Wire, kVectors>& sums,
+  template <class Wire, int kVectors, bool kByNode>
+  __device__ void store(const RowSum<Wire, kVectors, kByNode>& sums,
                         const Inputs& inputs,
                         std::uint32_t part) {
     if (ptx::warp_elect()) {
@@ -143,18 +151,18 @@ class SumRing {
     }
     __syncwarp();
     const std::uint32_t bytes = inputs.bytes_of(part);
-    for_my_vectors(bytes,
-                   [&](int vector, std::uint32_t at) { result_stage()[at] = sums.result(vector); });
+    for_my_vectors<kVectors>(
+        bytes, [&](int vector, std::uint32_t at) { result_stage()[at] = sums.result(vector); });
     ptx::fence_proxy_async_shared();
     __syncwarp();
     if (ptx::warp_elect()) {
-      ptx::bulk_store(inputs.rows->dst + part * kSumStageBytes, result_stage(), bytes, policy_);
+      ptx::bulk_store(inputs.rows->dst + part * inputs.part_bytes, result_stage(), bytes, policy_);
       ptx::bulk_commit_group();
     }
   }
 
   /// Visits this lane's vectors of a part, given as (which of mine, which of the part).
-  template <class Visit>
+  template <int kVectors, class Visit>
   __device__ void for_my_vectors(std::uint32_t bytes, Visit visit) const {
 #pragma unroll
     for (int vector = 0; vector < kVectors; ++vector) {

@@ -61,14 +61,14 @@ inline __device__ void zero_by_lanes(std::byte* dst, std::uint32_t bytes, int la
   }
 }
 
-template <class Hints, class Wire>
+template <class Hints, class Wire, bool kByNode>
 __device__ void sum_by_lanes(const protocol::Reduction& rows,
                              int lane,
                              typename Hints::Policy policy) {
   const std::uint32_t bytes = rows.num_elems * (sizeof(uint4) / Wire::kElems);
   for (std::uint32_t at = static_cast<std::uint32_t>(lane) * sizeof(uint4); at < bytes;
        at += kLanes * sizeof(uint4)) {
-    RowSum<Wire, 1> sum;
+    RowSum<Wire, 1, kByNode> sum;
     sum.begin();
     for (int i = 0; i < rows.num_biases; ++i) {
       sum.add_bias(0, ptx::ld_global_16<Hints::kL1>(rows.biases[i] + at, policy));
@@ -78,7 +78,7 @@ __device__ void sum_by_lanes(const protocol::Reduction& rows,
       sum.add_row(0,
                   ptx::ld_global_16<Hints::kL1>(term.row + at, policy),
                   rows.weighted ? term.weight : 1.0F);
-      sum.close_row(term.closes_group);
+      sum.close_row(term);
     }
     ptx::st_global_16<Hints::kL1>(rows.dst + at, sum.result(0), policy);
   }

@@ -111,9 +111,35 @@ struct PlainSum {
   }
 };
 
+/// Adds one row to a sum that has groups. Sums are separate variables: vectors of some processors
+/// cannot be members.
+template <class Wire, bool kByNode, class DU>
+HWY_INLINE void add_grouped(DU du,
+                            const Addend& addend,
+                            Floats<DU> values,
+                            Floats<DU>& group,
+                            Floats<DU>& node,
+                            Floats<DU>& total) {
+  const auto product = hn::Mul(hn::Set(FloatTag<DU>(), addend.weight), values);
+  group = addend.opens_group ? product : hn::Add(group, product);
+  if (!addend.closes_group) {
+    return;
+  }
+  const auto rounded = Wire::round(du, group);
+  if constexpr (!kByNode) {
+    total = hn::Add(total, rounded);
+  } else {
+    node = hn::Add(node, rounded);
+    if (addend.closes_node) {
+      total = hn::Add(total, Wire::round(du, node));
+      node = hn::Zero(FloatTag<DU>());
+    }
+  }
+}
+
 /// Any sum. Unweighted rows are multiplied by 1, which changes nothing and costs nothing beside
 /// their way from memory.
-template <class Wire>
+template <class Wire, bool kByNode>
 struct GroupedSum {
   const Addends& rows;
 
@@ -123,21 +149,16 @@ struct GroupedSum {
     auto second = first;
     auto group_first = first;
     auto group_second = first;
+    auto node_first = first;
+    auto node_second = first;
     for (std::size_t i = 0; i < rows.num(); ++i) {
       const Addend& addend = rows.addend(i);
       const auto words = load_words(du, addend.row + offset);
-      const auto weight = hn::Set(FloatTag<DU>(), addend.weight);
-      const auto product_first = hn::Mul(weight, Wire::first(du, words));
-      group_first = addend.opens_group ? product_first : hn::Add(group_first, product_first);
-      if (addend.closes_group) {
-        first = hn::Add(first, Wire::round(du, group_first));
-      }
+      add_grouped<Wire, kByNode>(
+          du, addend, Wire::first(du, words), group_first, node_first, first);
       if constexpr (Wire::kPaired) {
-        const auto product_second = hn::Mul(weight, Wire::second(du, words));
-        group_second = addend.opens_group ? product_second : hn::Add(group_second, product_second);
-        if (addend.closes_group) {
-          second = hn::Add(second, Wire::round(du, group_second));
-        }
+        add_grouped<Wire, kByNode>(
+            du, addend, Wire::second(du, words), group_second, node_second, second);
       }
     }
     return pack_sums<Wire>(du, first, second);
@@ -204,7 +225,11 @@ void reduce(const protocol::Reduction& reduction, const Output& out) {
     reduce_plain<Wire>(reduction, out);
   } else {
     const Addends addends(reduction);
-    store_sum(out, GroupedSum<Wire>{addends});
+    if (reduction.by_node) {
+      store_sum(out, GroupedSum<Wire, true>{addends});
+    } else {
+      store_sum(out, GroupedSum<Wire, false>{addends});
+    }
   }
 }
 

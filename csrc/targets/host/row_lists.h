@@ -10,37 +10,41 @@ namespace switchyard::host {
 
 inline constexpr std::size_t kMaxAddends = protocol::kMaxBiases + protocol::kMaxTerms;
 
-/// No weights and no group of several rows: all roundings to the wire type but the last change
-/// nothing, and rows can be added up as they are.
+/// No weights and no group or node of several rows: all roundings to the wire type but the last
+/// change nothing, and rows can be added up as they are.
 inline bool is_plain(const protocol::Reduction& reduction) {
   bool plain = !reduction.weighted;
   for (int i = 0; i + 1 < reduction.num_terms; ++i) {
-    plain = plain && reduction.terms[i].closes_group;
+    const protocol::Term& term = reduction.terms[i];
+    plain = plain && term.closes_group && (term.closes_node || !reduction.by_node);
   }
   return plain;
 }
 
-/// A bias or a term. A bias is a group of its own. Weight 1, of biases and of unweighted terms,
-/// changes nothing.
+/// A bias or a term. A bias is a group, and a node, of its own. Weight 1, of biases and of
+/// unweighted terms, changes nothing.
 struct Addend {
   const std::byte* row;
   float weight;
   bool opens_group;
   bool closes_group;
+  bool closes_node;
 };
 
 class Addends {
  public:
   explicit Addends(const protocol::Reduction& reduction) {
     for (int i = 0; i < reduction.num_biases; ++i) {
-      list_[num_++] = {reduction.biases[i], 1.0F, true, true};
+      list_[num_++] = {reduction.biases[i], 1.0F, true, true, true};
     }
     bool opens_group = true;
     for (int i = 0; i < reduction.num_terms; ++i) {
       const protocol::Term& term = reduction.terms[i];
-      const bool closes_group = term.closes_group || i + 1 == reduction.num_terms;
+      const bool is_last = i + 1 == reduction.num_terms;
+      const bool closes_group = term.closes_group || is_last;
+      const bool closes_node = term.closes_node || is_last;
       const float weight = reduction.weighted ? term.weight : 1.0F;
-      list_[num_++] = {term.row, weight, opens_group, closes_group};
+      list_[num_++] = {term.row, weight, opens_group, closes_group, closes_node};
       opens_group = closes_group;
     }
   }

@@ -28,11 +28,8 @@ Heaps::Heaps(const protocol::ControlLayout& control, std::uint64_t heap_bytes)
 }
 
 protocol::Peers Heaps::peers(int rank) const {
-  return {memory_.get(),
-          stride_bytes(),
-          rank,
-          static_cast<std::int32_t>(control_.num_ranks),
-          heap_bytes_};
+  const int first = node_of(rank) * ranks_per_node();
+  return {all().at(first, 0), stride_bytes(), rank - first, ranks_per_node(), heap_bytes_};
 }
 
 std::uint64_t Heaps::allocate(int rank, std::uint64_t bytes) {
@@ -68,7 +65,7 @@ std::size_t Heaps::num_regions(int rank) const {
 }
 
 void Heaps::check_access(const void* at, std::size_t bytes, const char* what) const {
-  const int rank = peers(0).rank_of(at);
+  const int rank = rank_of(at);
   if (rank < 0 || bytes == 0) {
     return;
   }
@@ -89,7 +86,7 @@ void Heaps::check_access(const void* at, std::size_t bytes, const char* what) co
 }
 
 std::string Heaps::name(const void* at) const {
-  const int rank = peers(0).rank_of(at);
+  const int rank = rank_of(at);
   if (rank < 0) {
     return "private memory";
   }
@@ -129,6 +126,40 @@ std::string Heaps::name_control(int rank, std::uint64_t offset) const {
                              slot,
                              source,
                              (offset - mailbox.begin) / sizeof(protocol::Word));
+        }
+      }
+    }
+  }
+  return control_.num_nodes > 1 ? name_rails(rank, offset)
+                                : fmt::format("rank {} control block {:#x}", rank, offset);
+}
+
+std::string Heaps::name_rails(int rank, std::uint64_t offset) const {
+  const protocol::RailLayout rails = control_.rails();
+  for (int node = 0; node < static_cast<int>(control_.num_nodes); ++node) {
+    for (std::uint32_t slot = 0; slot < control_.num_slots; ++slot) {
+      for (const auto kind : {protocol::PostKind::kHello, protocol::PostKind::kVerdict}) {
+        const std::uint64_t begin = rails.arrival(node, slot, kind);
+        if (offset >= begin && offset < rails.post_out(node, slot, kind) + rails.post_bytes()) {
+          return fmt::format("rank {} post {}[slot {}, node {}] + {:#x}",
+                             rank,
+                             kind == protocol::PostKind::kHello ? "hello" : "verdict",
+                             slot,
+                             node,
+                             offset - begin);
+        }
+      }
+    }
+    for (int channel = 0; channel < static_cast<int>(control_.num_channels); ++channel) {
+      for (const auto kind : {protocol::RingKind::kPackets, protocol::RingKind::kSums}) {
+        const std::uint64_t begin = rails.tail(node, channel, kind);
+        if (offset >= begin && offset < rails.ring_out(node, channel, kind) + rails.ring_bytes) {
+          return fmt::format("rank {} {} track[node {}, channel {}] + {:#x}",
+                             rank,
+                             kind == protocol::RingKind::kPackets ? "packet" : "sum",
+                             node,
+                             channel,
+                             offset - begin);
         }
       }
     }

@@ -31,7 +31,14 @@ class Heaps {
 
   Heaps(const protocol::ControlLayout& control, std::uint64_t heap_bytes);
 
+  /// The heaps of the rank's node, as it sees them.
   [[nodiscard]] protocol::Peers peers(int rank) const;
+  /// The rank whose heap holds the address, or -1.
+  [[nodiscard]] int rank_of(const void* at) const { return all().rank_of(at); }
+  [[nodiscard]] int ranks_per_node() const {
+    return static_cast<int>(control_.num_ranks / control_.num_nodes);
+  }
+  [[nodiscard]] int node_of(int rank) const { return rank / ranks_per_node(); }
   [[nodiscard]] const protocol::ControlLayout& control() const { return control_; }
   [[nodiscard]] std::uint64_t heap_bytes() const { return heap_bytes_; }
 
@@ -66,6 +73,14 @@ class Heaps {
   [[nodiscard]] std::uint64_t stride_bytes() const {
     return heap_bytes_ + memory::kRegionAlignment;
   }
+  [[nodiscard]] protocol::Peers all() const {
+    return {memory_.get(),
+            stride_bytes(),
+            0,
+            static_cast<std::int32_t>(control_.num_ranks),
+            heap_bytes_};
+  }
+  [[nodiscard]] std::string name_rails(int rank, std::uint64_t offset) const;
   [[nodiscard]] std::string name_control(int rank, std::uint64_t offset) const;
   [[nodiscard]] const RankHeap& heap(int rank) const {
     return heaps_[static_cast<std::size_t>(rank)];

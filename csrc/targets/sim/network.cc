@@ -1,5 +1,6 @@
 #include "csrc/targets/sim/network.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -26,14 +27,22 @@ void Network::put(
   send(std::move(message));
 }
 
-void Network::signal(int warp, const Track& track, protocol::Word* counter, protocol::Word add) {
+void Network::signal(int warp, const Track& track, protocol::Word* counter, protocol::Word value) {
   Message message;
   message.track = track;
   message.warp = warp;
   message.to = reinterpret_cast<std::byte*>(counter);
-  message.add = add;
-  memory_.trace(warp, "signal", counter, add);
+  message.value = value;
+  memory_.trace(warp, "signal", counter, value);
   send(std::move(message));
+}
+
+bool Network::is_full(int rank) const {
+  const auto num_sent =
+      std::count_if(on_their_way_.begin(), on_their_way_.end(), [rank](const Message& message) {
+        return message.track.from == rank;
+      });
+  return options_.max_messages != 0 && static_cast<std::size_t>(num_sent) >= options_.max_messages;
 }
 
 bool Network::happens(double probability) {
@@ -51,7 +60,7 @@ bool Network::deliver_one() {
   if (on_their_way_.empty()) {
     return false;
   }
-  const std::size_t at = random_() % on_their_way_.size();
+  const std::size_t at = options_.in_order ? 0 : random_() % on_their_way_.size();
   const Message message = on_their_way_[at];
   if (happens(options_.duplicate)) {
     ++num_duplicated_;  // one stays under way
@@ -59,7 +68,7 @@ bool Network::deliver_one() {
     on_their_way_.erase(on_their_way_.begin() + static_cast<std::ptrdiff_t>(at));
     if (happens(options_.lose)) {
       ++num_lost_;
-      memory_.trace(message.warp, "  lost:", message.to, message.add);
+      memory_.trace(message.warp, "  lost:", message.to, message.value);
       return true;
     }
   }
@@ -97,8 +106,8 @@ void Network::arrive(const Message& message) {
 
 void Network::take_effect(const Message& message) {
   if (message.source == nullptr) {
-    memory_.arrive_add(
-        message.warp, message.known, reinterpret_cast<protocol::Word*>(message.to), message.add);
+    memory_.arrive_signal(
+        message.warp, message.known, reinterpret_cast<protocol::Word*>(message.to), message.value);
     return;
   }
   message.source->read_now();

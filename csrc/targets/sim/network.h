@@ -20,8 +20,10 @@
 namespace switchyard::sim {
 
 struct NetworkOptions {
-  double lose = 0;       ///< probability, for each message
-  double duplicate = 0;  ///< probability, for each message
+  std::size_t max_messages = 0;  ///< of one rank under way; 0: any number
+  double lose = 0;               ///< probability, for each message
+  double duplicate = 0;          ///< probability, for each message
+  bool in_order = false;         ///< messages arrive in the order they were sent
   // Ways to break the promise, to show that tests notice.
   double signals_pass_puts = 0;  ///< probability, for each signal
   double takes_duplicates = 0;   ///< probability, for each message that comes again
@@ -43,9 +45,12 @@ class Network {
   /// and the arrival, so they stay unchanged until a signal behind them was answered.
   void put(
       int warp, const Track& track, std::byte* remote, const std::byte* local, std::size_t bytes);
-  /// Adds to a counter of the peer, after every earlier put of the track.
+  /// Writes a counter of the peer, after every earlier put of the track.
   /// Ordering: a release of what the warp put or stored before
-  void signal(int warp, const Track& track, protocol::Word* counter, protocol::Word add);
+  void signal(int warp, const Track& track, protocol::Word* counter, protocol::Word value);
+
+  /// Whether `rank` has as many messages under way as the way to the network holds.
+  [[nodiscard]] bool is_full(int rank) const;
 
   /// One message, picked by chance, arrives or is lost; false when none is on its way.
   bool deliver_one();
@@ -61,7 +66,7 @@ class Network {
     Knowledge known;
     std::byte* to = nullptr;
     std::shared_ptr<RowSource> source;  ///< null: a signal
-    protocol::Word add = 0;
+    protocol::Word value = 0;
   };
   /// What has arrived of a track.
   struct Arrivals {

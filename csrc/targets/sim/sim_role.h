@@ -9,12 +9,7 @@
 #include <utility>
 #include <variant>
 
-#include "csrc/protocol/combine_accumulate.h"
-#include "csrc/protocol/combine_announce.h"
-#include "csrc/protocol/combine_copy_in.h"
-#include "csrc/protocol/count_exchange.h"
-#include "csrc/protocol/scale_up_receive.h"
-#include "csrc/protocol/scale_up_send.h"
+#include "csrc/protocol/roles.h"
 #include "csrc/targets/sim/private_tables.h"
 #include "csrc/targets/sim/sim_warp.h"
 
@@ -32,6 +27,9 @@ class SimRole {
 
   /// Throws ModelViolation when a blocked step had an effect that others can notice.
   protocol::Progress step();
+
+  /// Before the first step, with several nodes.
+  void attach(Network& network) { warp_.attach(network); }
 
   [[nodiscard]] bool done() const { return done_; }
   /// The worker took the role away: the group failed.
@@ -52,7 +50,12 @@ class SimRole {
                                protocol::ScaleUpReceive,
                                protocol::CombineAnnounce,
                                protocol::CombineCopyIn,
-                               protocol::CombineAccumulate>;
+                               protocol::CombineAccumulate,
+                               protocol::NodeRelay,
+                               protocol::ScaleOutSend,
+                               protocol::Forward,
+                               protocol::ForwardAccumulate,
+                               protocol::ReceiveAccumulate>;
 
   std::string name_;
   AnyRole role_;
@@ -69,12 +72,12 @@ SimRole::SimRole(Role role,
                  int channel,
                  std::shared_ptr<PrivateTables> tables)
     : name_(fmt::format("rank {} operation {} {} {}",
-                        op.peers.rank,
+                        op.self(),
                         op.epoch,
                         protocol::role_name(Role::kKind),
                         channel)),
       role_(std::move(role)),
-      warp_(memory, op.peers.rank, name_),
+      warp_(memory, op.self(), name_),
       tables_(std::move(tables)) {}
 
 }  // namespace switchyard::sim

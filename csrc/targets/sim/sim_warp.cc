@@ -15,9 +15,15 @@ namespace {
 
 using protocol::Word;
 
-/// Roles store other words, too: scales, weights.
-bool is_metadata(const Place& where) {
-  return std::string_view(where.file_name()).ends_with("/row_metadata.h");
+/// Words that are sealed with a check are told by the place that stores them. Roles store other
+/// words, too: scales, weights.
+StoredAs stored_as(const Place& where) {
+  const std::string_view file = where.file_name();
+  if (std::string_view(where.function_name()).find("store_note") != std::string_view::npos) {
+    return StoredAs::kNote;
+  }
+  const bool sealed = file.ends_with("/row_metadata.h") || file.ends_with("/rail_packet.h");
+  return sealed ? StoredAs::kMetadata : StoredAs::kRow;
 }
 
 void check_row(const void* at, std::size_t bytes) {
@@ -90,7 +96,7 @@ void SimWarp::store_words(std::byte* to,
   const std::size_t bytes = std::size_t{count} * sizeof(std::uint32_t);
   before_row_read(words, bytes);
   const auto source = std::make_shared<RowSource>();
-  source->stored_as = is_metadata(where) ? StoredAs::kMetadata : StoredAs::kRow;
+  source->stored_as = stored_as(where);
   source->bytes.resize(bytes);
   std::memcpy(source->bytes.data(), words, bytes);
   memory_->store_row(id_, to, bytes, source, 0);
@@ -166,6 +172,39 @@ void SimWarp::reduce_rows(const protocol::Reduction& reduction,
       });
   check_row(reduction.dst, bytes);
   memory_->store_row(id_, reduction.dst, bytes, source, 0);
+}
+
+Track SimWarp::network_track(protocol::RailTrack track) const {
+  const int ranks_per_node = memory_->heaps().ranks_per_node();
+  return {rank_, track.node * ranks_per_node + rank_ % ranks_per_node, track.index};
+}
+
+bool SimWarp::put(protocol::RailTrack track, const protocol::RailPut& put) {
+  if (network_->is_full(rank_)) {
+    return false;
+  }
+  const Track way = network_track(track);
+  const protocol::Peers here = memory_->heaps().peers(way.from);
+  const protocol::Peers there = memory_->heaps().peers(way.to);
+  check_row(here.local(put.local_offset), put.bytes);
+  check_row(there.local(put.remote_offset), put.bytes);
+  network_->put(id_, way, there.local(put.remote_offset), here.local(put.local_offset), put.bytes);
+  memory_->complete_reads(id_);
+  network_->signal(id_, way, reinterpret_cast<Word*>(there.local(put.counter_offset)), put.value);
+  return true;
+}
+
+bool SimWarp::signal(protocol::RailTrack track, std::uint64_t counter_offset, std::uint64_t value) {
+  if (network_->is_full(rank_)) {
+    return false;
+  }
+  const Track way = network_track(track);
+  memory_->complete_reads(id_);
+  network_->signal(id_,
+                   way,
+                   reinterpret_cast<Word*>(memory_->heaps().peers(way.to).local(counter_offset)),
+                   value);
+  return true;
 }
 
 std::uint64_t SimWarp::allocate(std::uint64_t bytes) {

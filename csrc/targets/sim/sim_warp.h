@@ -49,13 +49,11 @@ class SimWarp {
                    protocol::CopyHint hint,
                    const protocol::Reduction* next);
 
-  /// Across nodes; after attach().
-  void put(const Track& track, std::byte* remote, const std::byte* local, std::size_t bytes) {
-    network_->put(id_, track, remote, local, bytes);
-  }
-  void signal(const Track& track, protocol::Word* counter, protocol::Word add) {
-    network_->signal(id_, track, counter, add);
-  }
+  /// Across nodes; after attach(). False while the way to the network is full.
+  [[nodiscard]] bool put(protocol::RailTrack track, const protocol::RailPut& put);
+  [[nodiscard]] bool signal(protocol::RailTrack track,
+                            std::uint64_t counter_offset,
+                            std::uint64_t value);
   void attach(Network& network) { network_ = &network; }
 
   [[nodiscard]] std::uint64_t allocate(std::uint64_t bytes);
@@ -72,6 +70,7 @@ class SimWarp {
   [[nodiscard]] std::uint64_t observations() const { return observations_; }
 
  private:
+  [[nodiscard]] Track network_track(protocol::RailTrack track) const;
   protocol::Word observe(const protocol::Word* from);
   void before_read(const void* from, std::size_t bytes);
   void before_row_read(const void* from, std::size_t bytes);
@@ -86,6 +85,6 @@ class SimWarp {
   std::unordered_map<const void*, protocol::Word> last_seen_;
 };
 
-static_assert(protocol::Warp<SimWarp>);
+static_assert(protocol::RailWarp<SimWarp>);
 
 }  // namespace switchyard::sim

@@ -187,14 +187,14 @@ void WeakMemory::acquire(int warp, const protocol::Word* word, const Site& site)
 }
 
 void WeakMemory::note_read(int warp, const void* from, std::size_t bytes) {
-  if (heaps_.peers(0).rank_of(from) >= 0) {
+  if (heaps_.rank_of(from) >= 0) {
     ++time_;
     require_no_race(happens_before_.read(knowledge(warp), from, bytes), warp, "reads");
   }
 }
 
 void WeakMemory::note_write(int warp, const void* to, std::size_t bytes) {
-  if (heaps_.peers(0).rank_of(to) >= 0) {
+  if (heaps_.rank_of(to) >= 0) {
     ++time_;
     require_no_race(happens_before_.write(knowledge(warp), to, bytes), warp, "writes");
   }
@@ -331,7 +331,7 @@ void WeakMemory::publish(Stores& stores, std::size_t index) {
   trace(store.warp, "  now visible:", store.to, store.value);
   put(store);
   const StoredAs stored_as = store.source == nullptr ? StoredAs::kWord : store.source->stored_as;
-  if (options_.faults != nullptr && heaps_.peers(0).rank_of(store.to) >= 0 &&
+  if (options_.faults != nullptr && heaps_.rank_of(store.to) >= 0 &&
       options_.faults->on_visible(warp_rank(store.warp), store.to, store.bytes, stored_as)) {
     trace(store.warp, "  damaged:", store.to, store.value);
   }
@@ -347,18 +347,18 @@ void WeakMemory::arrive_row(int warp,
   std::memcpy(to, bytes.data(), bytes.size());
 }
 
-void WeakMemory::arrive_add(int warp,
-                            const Knowledge& known,
-                            protocol::Word* to,
-                            protocol::Word value) {
+void WeakMemory::arrive_signal(int warp,
+                               const Knowledge& known,
+                               protocol::Word* to,
+                               protocol::Word value) {
   trace(warp, "  signalled:", to, value);
-  *to += value;
+  *to = value;
   happens_before_.release(to, known, true);
 }
 
 void WeakMemory::put(const Store& store) {
   if (store.kind == Kind::kRow) {
-    if (heaps_.peers(0).rank_of(store.to) >= 0) {
+    if (heaps_.rank_of(store.to) >= 0) {
       require_no_race(
           happens_before_.write(store.known, store.to, store.bytes), store.warp, "writes");
     }

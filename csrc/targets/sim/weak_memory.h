@@ -34,8 +34,9 @@
 
 namespace switchyard::sim {
 
-/// What a store carries: a mailbox word, metadata of rows, or data (a row, scales, weights).
-enum class StoredAs : std::uint8_t { kWord, kMetadata, kRow };
+/// What a store carries: a mailbox word, metadata of rows or the route of a packet, data (a row,
+/// scales, weights), or the note of a sum between nodes.
+enum class StoredAs : std::uint8_t { kWord, kMetadata, kRow, kNote };
 
 /// What happens to one store on its way into another rank's memory, by the hand of a fault.
 class StoreFaults {
@@ -144,7 +145,9 @@ class WeakMemory {
                   const Knowledge& known,
                   std::byte* to,
                   const std::vector<std::byte>& bytes);
-  void arrive_add(int warp, const Knowledge& known, protocol::Word* to, protocol::Word value);
+  void arrive_signal(int warp, const Knowledge& known, protocol::Word* to, protocol::Word value);
+  /// The warp has completed its rows so far: it reads their sources no more.
+  void complete_reads(int warp) { read_late_sources(warp); }
   /// Words that are used anew, by whoever got their memory.
   void forget_words(const void* begin, std::size_t bytes);
 
