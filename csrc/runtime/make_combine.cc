@@ -1,9 +1,7 @@
 // From a CombineRequest to the arguments of its roles.
 #include <fmt/format.h>
 
-#include "csrc/protocol/combine_accumulate.h"
-#include "csrc/protocol/combine_announce.h"
-#include "csrc/protocol/combine_copy_in.h"
+#include "csrc/protocol/roles.h"
 #include "csrc/runtime/operation.h"
 #include "csrc/runtime/validate.h"
 #include "switchyard/error.h"
@@ -221,18 +219,6 @@ void describe(CombineOperation& operation) {
   descriptor.set(Field::kWeights, problem.sums_topk_weights ? 1 : 0);
 }
 
-void add_roles(CombineOperation& operation) {
-  host::Job& job = *operation.job;
-  const protocol::CombineArgs* args = &operation.args;
-  job.add<protocol::CombineAnnounce>(0, args);
-  for (int channel = 0; channel < args->op.num_channels; ++channel) {
-    if (args->copies_in()) {
-      job.add<protocol::CombineCopyIn>(channel, args, channel);
-    }
-    job.add<protocol::CombineAccumulate>(channel, args, channel);
-  }
-}
-
 }  // namespace
 
 std::shared_ptr<CombineOperation> make_combine(const OperationContext& context,
@@ -256,7 +242,7 @@ std::shared_ptr<CombineOperation> make_combine(const OperationContext& context,
   if (!context.on_device) {
     fill_tables(*operation);
     fill_routing(*operation, topk_weights);
-    add_roles(*operation);
+    protocol::for_each_role(&args, operation->sum_tracks.data(), AddRole{*operation->job});
   }
   return operation;
 }

@@ -4,9 +4,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "csrc/protocol/count_exchange.h"
-#include "csrc/protocol/scale_up_receive.h"
-#include "csrc/protocol/scale_up_send.h"
+#include "csrc/protocol/roles.h"
 #include "csrc/runtime/operation.h"
 #include "csrc/runtime/validate.h"
 #include "switchyard/error.h"
@@ -401,16 +399,6 @@ void describe(DispatchOperation& operation,
   descriptor.set(Field::kPreviousPadded, operation.args.padded.previous_epoch);
 }
 
-void add_roles(DispatchOperation& operation) {
-  host::Job& job = *operation.job;
-  const protocol::DispatchArgs* args = &operation.args;
-  job.add<protocol::CountExchange>(0, args);
-  for (int channel = 0; channel < args->op.num_channels; ++channel) {
-    job.add<protocol::ScaleUpSend>(channel, args, channel);
-    job.add<protocol::ScaleUpReceive>(channel, args, channel);
-  }
-}
-
 }  // namespace
 
 void check_packet(const OperationContext& context, std::uint64_t packet_bytes) {
@@ -473,7 +461,7 @@ std::shared_ptr<DispatchOperation> make_dispatch(
   if (!context.on_device) {
     fill_tables(*operation);
     prepare_staging(*operation);
-    add_roles(*operation);
+    protocol::for_each_role(&args, AddRole{*operation->job});
   }
   return operation;
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "csrc/protocol/combine_args.h"
@@ -100,6 +101,20 @@ class CombineOperation final : public Operation {
 
   [[nodiscard]] const protocol::OperationArgs& args_op() const override { return args.op; }
   [[nodiscard]] const char* name() const override { return "combine"; }
+};
+
+/// Gives the roles of an operation (csrc/protocol/roles.h) to its job.
+struct AddRole {
+  host::Job& job;
+
+  /// A host warp reaches no other node: roles between nodes are left out, and no group that has
+  /// them gets here (BufferState).
+  template <class Role>
+  void operator()(int channel, Role role) const {
+    if constexpr (requires(host::HostWarp & warp) { role.step(warp); }) {
+      job.add<Role>(channel, std::move(role));
+    }
+  }
 };
 
 /// The experts of the world among those of the members; empty when all are members.
