@@ -110,7 +110,7 @@ class CombineAnnounce {
   SY_HOST_DEVICE Progress post_rail_hellos(W& warp) {
     if constexpr (RailWarp<W>) {
       if (!rail_hellos_.done(args_->op)) {
-        wait_ = network_wait();
+        wait_ = network_wait(0);
         return rail_hellos_.send(
             warp, args_->op, refusal_, kNumHeadWords + 1, [](MailboxWriter&, int) {});
       }

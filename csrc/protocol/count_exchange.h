@@ -167,7 +167,7 @@ class CountExchange {
         }
       };
       if (!rail_hellos_.done(args_->op)) {
-        wait_ = network_wait();
+        wait_ = network_wait(0);
         return rail_hellos_.send(warp, args_->op, refusal_, words, fill);
       }
     }

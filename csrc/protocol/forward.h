@@ -158,7 +158,7 @@ class Forward {
   template <RailWarp W>
   SY_HOST_DEVICE Progress credit(W& warp) {
     if (!ring_.credit(warp)) {
-      return blocked(ring_.network_wait());
+      return blocked(network_wait(channel_));
     }
     stage_ = Stage::kForward;
     return Progress::kAdvanced;

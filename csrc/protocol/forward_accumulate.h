@@ -43,9 +43,9 @@ class ForwardAccumulate {
       case Stage::kAccumulate:
         return accumulate_chunk(warp);
       case Stage::kPut:
-        return sums_.publish(warp) ? enter(Stage::kCredit) : blocked(sums_.network_wait());
+        return sums_.publish(warp) ? enter(Stage::kCredit) : blocked(network_wait(channel_));
       case Stage::kCredit:
-        return packets_.credit(warp) ? enter(Stage::kAccumulate) : blocked(packets_.network_wait());
+        return packets_.credit(warp) ? enter(Stage::kAccumulate) : blocked(network_wait(channel_));
       case Stage::kDone:
         break;
     }

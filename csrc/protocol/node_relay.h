@@ -248,7 +248,7 @@ class NodeRelay {
   template <RailWarp W>
   SY_HOST_DEVICE Progress send_verdict(W& warp) {
     if (!send_post(warp, *op_, node_, PostKind::kVerdict, kNumVerdictWords + 1)) {
-      return blocked(network_wait());
+      return blocked(network_wait(0));
     }
     ++node_;
     start_answers();

@@ -116,4 +116,9 @@ struct WaitPoint {
   std::uint64_t seen = 0;  ///< what it held at the last look
 };
 
+/// Of a role that found the way to the network full.
+constexpr WaitPoint network_wait(std::int32_t channel) {
+  return {WaitKind::kNetwork, -1, channel, 0, 0};
+}
+
 }  // namespace switchyard::protocol

@@ -42,9 +42,6 @@ SY_HOST_DEVICE bool post_arrived(W& warp, const OperationArgs& op, int node, Pos
 SY_HOST_DEVICE inline WaitPoint post_wait(const OperationArgs& op, int node, WaitKind kind) {
   return {kind, op.rail_peer(node), 0, op.number, 0};
 }
-SY_HOST_DEVICE inline WaitPoint network_wait() {
-  return {WaitKind::kNetwork, -1, 0, 0, 0};
-}
 
 /// Sends this rank's hello to every other node, over as many steps as it takes.
 class RailHellos {
@@ -54,7 +51,7 @@ class RailHellos {
     return node_ >= op.place.num_nodes || only_own_is_left;
   }
 
-  /// Call until done(). `fill(writer, node)` puts the values behind the head. Blocked: network_wait()
+  /// Call until done(). `fill(writer, node)` puts the values behind the head. Blocked: network_wait(0)
   template <RailWarp W, class Fill>
   SY_HOST_DEVICE Progress send(W& warp,
                                const OperationArgs& op,

@@ -65,18 +65,51 @@ class RingTurn {
   std::uint64_t seen_ = 0;
 };
 
-class RingProducer {
+/// What both ends of a track have: which it is, whose turn, and how far this operation has come.
+class RingSide {
+ public:
+  template <Warp W>
+  SY_HOST_DEVICE void end(W& warp) {
+    turn_.pass(warp, op_->number, position_);
+  }
+
+  SY_HOST_DEVICE WaitPoint turn_wait() const { return turn_.wait_point(name_.channel); }
+
+ protected:
+  RingSide() = default;
+  SY_HOST_DEVICE RingSide(const OperationArgs* op,
+                          const RingName& name,
+                          std::uint64_t packet_bytes,
+                          const RingTurn& turn)
+      : op_(op), name_(name), packet_bytes_(packet_bytes), turn_(turn) {}
+
+  SY_HOST_DEVICE static RingEnds& ends_of(const OperationArgs& op, const RingName& name) {
+    return op.ring_ends[op.rails().ring_index(name.node, name.channel, name.kind)];
+  }
+  SY_HOST_DEVICE std::uint64_t ring_bytes() const { return op_->control.ring_bytes; }
+  /// Position of the packet behind the last one.
+  SY_HOST_DEVICE std::uint64_t next_packet() const {
+    return place_packet(position_, packet_bytes_, ring_bytes());
+  }
+  SY_HOST_DEVICE const Word* counter(std::uint64_t offset) const {
+    return reinterpret_cast<const Word*>(op_->peers.local(offset));
+  }
+
+  const OperationArgs* op_ = nullptr;
+  RingName name_;
+  std::uint64_t packet_bytes_ = 0;
+  RingTurn turn_;
+  std::uint64_t position_ = 0;  // behind the last packet that was filled, or taken
+};
+
+class RingProducer : public RingSide {
  public:
   RingProducer() = default;
   SY_HOST_DEVICE RingProducer(const OperationArgs* op,
                               const RingName& name,
                               std::uint64_t previous,
                               std::uint64_t packet_bytes)
-      : op_(op),
-        name_(name),
-        packet_bytes_(packet_bytes),
-        turn_(&op->ring_ends[op->rails().ring_index(name.node, name.channel, name.kind)].producer,
-              previous) {}
+      : RingSide(op, name, packet_bytes, RingTurn(&ends_of(*op, name).producer, previous)) {}
 
   /// Begins, when operations before this one are done with the track.
   template <RailWarp W>
@@ -92,7 +125,7 @@ class RingProducer {
   /// Whether one more packet can be filled before the next publish().
   template <RailWarp W>
   SY_HOST_DEVICE bool has_room(W& warp) {
-    const std::uint64_t at = place_packet(position_, packet_bytes_, ring_bytes());
+    const std::uint64_t at = next_packet();
     if (num_unpublished_ != 0 && (at != position_ || at % ring_bytes() == 0)) {
       return false;  // goes with the next put: this one ends at the ring's end
     }
@@ -104,7 +137,7 @@ class RingProducer {
 
   /// Takes the packet that has_room() spoke of.
   SY_HOST_DEVICE std::byte* fill() {
-    const std::uint64_t at = place_packet(position_, packet_bytes_, ring_bytes());
+    const std::uint64_t at = next_packet();
     if (num_unpublished_ == 0) {
       unpublished_ = at;
     }
@@ -135,12 +168,6 @@ class RingProducer {
     return true;
   }
 
-  template <RailWarp W>
-  SY_HOST_DEVICE void end(W& warp) {
-    turn_.pass(warp, op_->number, position_);
-  }
-
-  SY_HOST_DEVICE WaitPoint turn_wait() const { return turn_.wait_point(name_.channel); }
   SY_HOST_DEVICE WaitPoint room_wait() const {
     return {WaitKind::kCredit,
             op_->rail_peer(name_.node),
@@ -148,13 +175,8 @@ class RingProducer {
             position_ + packet_bytes_ - ring_bytes(),
             head_};
   }
-  SY_HOST_DEVICE WaitPoint network_wait() const {
-    return {WaitKind::kNetwork, -1, name_.channel, 0, 0};
-  }
 
  private:
-  SY_HOST_DEVICE std::uint64_t ring_bytes() const { return op_->control.ring_bytes; }
-
   /// What is unread fits with a packet at `at`; or nothing is unread, and a gap before `at` is no
   /// packet's.
   SY_HOST_DEVICE bool fits(std::uint64_t at) const {
@@ -164,32 +186,22 @@ class RingProducer {
   template <RailWarp W>
   SY_HOST_DEVICE void look(W& warp) {
     // Pairs with RingConsumer::credit: the packets before were read, and their mirror has been sent.
-    head_ = warp.load_acquire(reinterpret_cast<const Word*>(
-        op_->peers.local(op_->rails().head(name_.node, name_.channel, name_.kind))));
+    head_ = warp.load_acquire(counter(op_->rails().head(name_.node, name_.channel, name_.kind)));
   }
 
-  const OperationArgs* op_ = nullptr;
-  RingName name_;
-  std::uint64_t packet_bytes_ = 0;
-  RingTurn turn_;
-  std::uint64_t position_ = 0;     // behind the last packet that was filled
   std::uint64_t unpublished_ = 0;  // the first packet that was filled and not sent
   std::uint64_t head_ = 0;
   std::int32_t num_unpublished_ = 0;
 };
 
-class RingConsumer {
+class RingConsumer : public RingSide {
  public:
   RingConsumer() = default;
   SY_HOST_DEVICE RingConsumer(const OperationArgs* op,
                               const RingName& name,
                               std::uint64_t previous,
                               std::uint64_t packet_bytes)
-      : op_(op),
-        name_(name),
-        packet_bytes_(packet_bytes),
-        turn_(&op->ring_ends[op->rails().ring_index(name.node, name.channel, name.kind)].consumer,
-              previous) {}
+      : RingSide(op, name, packet_bytes, RingTurn(&ends_of(*op, name).consumer, previous)) {}
 
   /// Begins, when operations before this one are done with the track.
   template <RailWarp W>
@@ -205,7 +217,7 @@ class RingConsumer {
   /// Whether the next packet is there.
   template <RailWarp W>
   SY_HOST_DEVICE bool has_packet(W& warp) {
-    const std::uint64_t end = place_packet(position_, packet_bytes_, ring_bytes()) + packet_bytes_;
+    const std::uint64_t end = next_packet() + packet_bytes_;
     if (tail_ < end) {
       look(warp);
     }
@@ -220,14 +232,12 @@ class RingConsumer {
 
   /// The packet that has_packet() spoke of; it stays until take().
   SY_HOST_DEVICE const std::byte* packet() const {
-    const std::uint64_t at = place_packet(position_, packet_bytes_, ring_bytes());
+    const std::uint64_t at = next_packet();
     return op_->peers.local(op_->rails().ring_in(name_.node, name_.channel, name_.kind) +
                             at % ring_bytes());
   }
   /// Goes to the next packet. The one before may be read until credit().
-  SY_HOST_DEVICE void take() {
-    position_ = place_packet(position_, packet_bytes_, ring_bytes()) + packet_bytes_;
-  }
+  SY_HOST_DEVICE void take() { position_ = next_packet() + packet_bytes_; }
 
   SY_HOST_DEVICE bool owes_credit() const { return credited_ != position_; }
 
@@ -244,34 +254,17 @@ class RingConsumer {
     return true;
   }
 
-  template <RailWarp W>
-  SY_HOST_DEVICE void end(W& warp) {
-    turn_.pass(warp, op_->number, position_);
-  }
-
-  SY_HOST_DEVICE WaitPoint turn_wait() const { return turn_.wait_point(name_.channel); }
   SY_HOST_DEVICE WaitPoint packet_wait(WaitKind kind) const {
     return {kind, op_->rail_peer(name_.node), name_.channel, position_ + packet_bytes_, tail_};
   }
-  SY_HOST_DEVICE WaitPoint network_wait() const {
-    return {WaitKind::kNetwork, -1, name_.channel, 0, 0};
-  }
 
  private:
-  SY_HOST_DEVICE std::uint64_t ring_bytes() const { return op_->control.ring_bytes; }
-
   template <RailWarp W>
   SY_HOST_DEVICE void look(W& warp) {
     // Pairs with RingProducer::publish: every packet before the tail is there.
-    tail_ = warp.load_acquire(reinterpret_cast<const Word*>(
-        op_->peers.local(op_->rails().tail(name_.node, name_.channel, name_.kind))));
+    tail_ = warp.load_acquire(counter(op_->rails().tail(name_.node, name_.channel, name_.kind)));
   }
 
-  const OperationArgs* op_ = nullptr;
-  RingName name_;
-  std::uint64_t packet_bytes_ = 0;
-  RingTurn turn_;
-  std::uint64_t position_ = 0;  // behind the last packet that was taken
   std::uint64_t tail_ = 0;
   std::uint64_t credited_ = 0;
 };

@@ -231,7 +231,7 @@ class ReceiveAccumulate {
       return enter(Stage::kAccumulate);
     }
     if (!tracks_[node_].credit(warp)) {
-      return blocked(tracks_[node_].network_wait());
+      return blocked(network_wait(channel_));
     }
     ++node_;
     return Progress::kAdvanced;

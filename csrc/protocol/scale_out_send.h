@@ -142,7 +142,7 @@ class ScaleOutSend {
   template <RailWarp W>
   SY_HOST_DEVICE Progress put_chunk(W& warp) {
     if (!ring_.publish(warp)) {
-      return blocked(ring_.network_wait());
+      return blocked(network_wait(channel_));
     }
     stage_ = Stage::kFill;
     return Progress::kAdvanced;
