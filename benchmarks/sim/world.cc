@@ -94,7 +94,7 @@ runtime::OperationContext WorldRank::context() {
   context.op.control = memory_.heaps().control();
   context.epoch = epoch_ + 1;
   context.op.number = epoch_ + 1;
-  context.op.previous = last_epoch_;
+  context.op.previous = epoch_ < options_.first_epoch ? 0 : epoch_;
   context.op.ring_ends = ring_ends_.data();
   context.previous_combine = last_combine_;
   context.op.epoch = protocol::epoch_tag(context.epoch, context.op.control.num_slots);
@@ -158,7 +158,6 @@ void WorldRank::add_role(Role role,
 
 void WorldRank::start(const std::shared_ptr<runtime::Operation>& operation) {
   ++epoch_;
-  last_epoch_ = epoch_;
   unfinished_.insert(epoch_);
   operation->descriptor.publish(operation->args_op());
   memory_.forget_words(&operation->flags, sizeof(operation->flags));

@@ -115,7 +115,6 @@ class WorldRank {
   std::uint64_t epoch_;
   std::set<std::uint64_t> unfinished_;
   std::vector<protocol::RingEnds> ring_ends_;
-  std::uint64_t last_epoch_ = 0;
   std::uint64_t last_combine_ = 0;
   std::uint64_t last_padded_epoch_ = 0;
   std::uint64_t offered_region_ = protocol::kNoRegion;

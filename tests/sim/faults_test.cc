@@ -7,23 +7,12 @@
 
 #include "benchmarks/sim/simulate.h"
 #include "switchyard/error.h"
-#include "tests/support/seeds.h"
+#include "tests/support/sim_seeds.h"
 
 namespace switchyard::test {
 namespace {
 
 using Loss = sim::FaultPlan::Loss;
-
-/// Runs the seeds; returns in how many the group failed.
-std::uint64_t expect_seeds_pass(std::uint64_t count, const sim::SimOptions& options) {
-  std::uint64_t num_faulted = 0;
-  for_each_seed(count, [&](std::uint64_t seed) {
-    const sim::SimReport report = sim::simulate(options, seed);
-    EXPECT_TRUE(report.ok) << report.problem;
-    num_faulted += report.faulted ? 1 : 0;
-  });
-  return num_faulted;
-}
 
 TEST(Faults, SurvivorsNameTheRankThatDied) {
   EXPECT_GT(expect_seeds_pass(1500, {.faults = {.dead = 1}}), 0U);

@@ -4,21 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
-#include <optional>
 #include <string>
 
 #include "benchmarks/sim/simulate.h"
-#include "tests/support/seeds.h"
+#include "tests/support/sim_seeds.h"
 
 namespace switchyard::test {
 namespace {
-
-void expect_seeds_pass(std::uint64_t count, const sim::SimOptions& options) {
-  for_each_seed(count, [&](std::uint64_t seed) {
-    const sim::SimReport report = sim::simulate(options, seed);
-    EXPECT_TRUE(report.ok) << report.problem;
-  });
-}
 
 // About 2 ms a seed.
 TEST(Interleaving, EveryRowLandsOnceAndEverySumIsExactWhenTwoToFourRanksExchange) {
@@ -56,25 +48,6 @@ TEST(Interleaving, GoesOnWhenTagsWrap) {
 }
 
 // Negative controls: what the runs above must not miss, in a world that is broken in one place.
-
-/// The first seed of which the run goes wrong in the world that `breaks` made, up to `count`.
-template <class Breaks>
-std::optional<std::uint64_t> first_failing_seed(std::uint64_t count,
-                                                const sim::PlanLimits& limits,
-                                                const Breaks& breaks) {
-  for (std::uint64_t seed = 1; seed <= count; ++seed) {
-    const sim::ExchangePlan plan = sim::make_plan(seed, limits);
-    sim::WorldOptions options = sim::world_options(plan, seed);
-    breaks(options);
-    sim::ExchangeRun run(plan, options);
-    try {
-      run.run();
-    } catch (const sim::ModelViolation&) {
-      return seed;
-    }
-  }
-  return std::nullopt;
-}
 
 TEST(InterleavingControl, IsNoticedWithin50SeedsWhenRowsBecomeVisibleAfterTheirRelease) {
   EXPECT_TRUE(first_failing_seed(

@@ -42,7 +42,8 @@ constexpr std::array<Harmless, 11> kHarmlessSites{{
     {"release in CountExchange::post_answers", kAnswered},
     {"acquire in NodeRelay::will_not_come", kAnswered},
     {"release in NodeRelay::end_hellos", "the hellos that it relayed before order the same"},
-    {"acquire in post_arrived", "the words behind it carry tags of their own, and arrive at once here"},
+    {"acquire in post_arrived",
+     "the words behind it carry tags of their own, and arrive at once here"},
     {"acquire in RingTurn::is_mine", "credits order what the operations do with a track"},
 }};
 

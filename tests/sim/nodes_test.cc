@@ -3,27 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
-#include <optional>
 
-#include "benchmarks/sim/exchange_run.h"
 #include "benchmarks/sim/simulate.h"
-#include "tests/support/seeds.h"
+#include "tests/support/sim_seeds.h"
 
 namespace switchyard::test {
 namespace {
 
 constexpr sim::PlanLimits kTwoNodes{.min_ranks = 1, .max_ranks = 3, .num_nodes = 2};
-
-/// Runs the seeds; returns in how many the group failed.
-std::uint64_t expect_seeds_pass(std::uint64_t count, const sim::SimOptions& options) {
-  std::uint64_t num_faulted = 0;
-  for_each_seed(count, [&](std::uint64_t seed) {
-    const sim::SimReport report = sim::simulate(options, seed);
-    EXPECT_TRUE(report.ok) << report.problem;
-    num_faulted += report.faulted ? 1 : 0;
-  });
-  return num_faulted;
-}
 
 TEST(Nodes, EveryRowLandsOnceAndEverySumIsExactOnTwoNodes) {
   expect_seeds_pass(2000, {.limits = kTwoNodes});
@@ -81,30 +68,13 @@ TEST(Nodes, EverythingAtOnceEndsWell) {
             0U);
 }
 
-/// The first seed of which the run goes wrong in the world that `breaks` made, up to `count`.
-template <class Breaks>
-std::optional<std::uint64_t> first_failing_seed(std::uint64_t count, const Breaks& breaks) {
-  for (std::uint64_t seed = 1; seed <= count; ++seed) {
-    const sim::ExchangePlan plan = sim::make_plan(seed, kTwoNodes);
-    sim::WorldOptions options = sim::world_options(plan, seed);
-    breaks(options);
-    sim::ExchangeRun run(plan, options);
-    try {
-      run.run();
-    } catch (const sim::ModelViolation&) {
-      return seed;
-    }
-  }
-  return std::nullopt;
-}
-
 TEST(NodesControl, IsNoticedWithin20SeedsWhenSignalsPassThePutsBeforeThem) {
   EXPECT_TRUE(first_failing_seed(
-      20, [](sim::WorldOptions& options) { options.network.signals_pass_puts = true; }));
+      20, kTwoNodes, [](sim::WorldOptions& options) { options.network.signals_pass_puts = true; }));
 }
 
 TEST(NodesControl, IsNoticedWithin50SeedsWhenMessagesTakeEffectTwice) {
-  EXPECT_TRUE(first_failing_seed(50, [](sim::WorldOptions& options) {
+  EXPECT_TRUE(first_failing_seed(50, kTwoNodes, [](sim::WorldOptions& options) {
     options.network.duplicate = 0.3;
     options.network.takes_duplicates = true;
   }));

@@ -60,7 +60,7 @@ bool Network::deliver_one() {
   if (on_their_way_.empty()) {
     return false;
   }
-  const std::size_t at = options_.in_order ? 0 : random_() % on_their_way_.size();
+  const std::size_t at = random_() % on_their_way_.size();
   const Message message = on_their_way_[at];
   if (happens(options_.duplicate)) {
     ++num_duplicated_;  // one stays under way

@@ -23,7 +23,6 @@ struct NetworkOptions {
   std::size_t max_messages = 0;  ///< of one rank under way; 0: any number
   double lose = 0;               ///< probability, for each message
   double duplicate = 0;          ///< probability, for each message
-  bool in_order = false;         ///< messages arrive in the order they were sent
   // Ways to break the promise, to show that tests notice.
   double signals_pass_puts = 0;  ///< probability, for each signal
   double takes_duplicates = 0;   ///< probability, for each message that comes again

@@ -189,7 +189,7 @@ bool SimWarp::put(protocol::RailTrack track, const protocol::RailPut& put) {
   check_row(here.local(put.local_offset), put.bytes);
   check_row(there.local(put.remote_offset), put.bytes);
   network_->put(id_, way, there.local(put.remote_offset), here.local(put.local_offset), put.bytes);
-  memory_->complete_reads(id_);
+  memory_->read_late_sources(id_);
   network_->signal(id_, way, reinterpret_cast<Word*>(there.local(put.counter_offset)), put.value);
   return true;
 }
@@ -199,7 +199,7 @@ bool SimWarp::signal(protocol::RailTrack track, std::uint64_t counter_offset, st
     return false;
   }
   const Track way = network_track(track);
-  memory_->complete_reads(id_);
+  memory_->read_late_sources(id_);
   network_->signal(id_,
                    way,
                    reinterpret_cast<Word*>(memory_->heaps().peers(way.to).local(counter_offset)),

@@ -147,7 +147,7 @@ class WeakMemory {
                   const std::vector<std::byte>& bytes);
   void arrive_signal(int warp, const Knowledge& known, protocol::Word* to, protocol::Word value);
   /// The warp has completed its rows so far: it reads their sources no more.
-  void complete_reads(int warp) { read_late_sources(warp); }
+  void read_late_sources(int warp);
   /// Words that are used anew, by whoever got their memory.
   void forget_words(const void* begin, std::size_t bytes);
 
@@ -224,7 +224,6 @@ class WeakMemory {
   void choose_visible(Stores& stores, const void* from, std::size_t bytes);
   void put(const Store& store);
   void hold_back(Store store);
-  void read_late_sources(int warp);
   [[nodiscard]] bool precedes(const Store& earlier, const Store& later) const;
   [[nodiscard]] bool must_precede(const Store& earlier, const Store& later) const;
   [[nodiscard]] std::size_t first_needed(const Stores& stores, std::size_t index) const;
